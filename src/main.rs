@@ -1,0 +1,3 @@
+//! The command `aez`.
+
+fn main() {}
