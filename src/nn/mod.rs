@@ -1,1 +1,11 @@
-//! To be written.
+//! The layers of the network, fast on a processor, with gradients.
+
+pub mod conv;
+mod kernel;
+pub mod op;
+mod simd;
+
+#[cfg(test)]
+mod tests;
+
+pub use simd::Path;
