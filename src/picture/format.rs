@@ -1,0 +1,136 @@
+//! The formats in which pictures are written.
+
+use super::{Picture, io::profile_fits};
+use crate::{Error, Result};
+use image::{
+    ExtendedColorType, ImageEncoder, ImageError,
+    codecs::{
+        bmp::BmpEncoder,
+        jpeg::JpegEncoder,
+        png::{CompressionType, FilterType, PngEncoder},
+        pnm::{PnmEncoder, PnmSubtype, SampleEncoding},
+        qoi::QoiEncoder,
+        tga::TgaEncoder,
+        tiff::TiffEncoder,
+        webp::WebPEncoder,
+    },
+};
+use std::{borrow::Cow, io::Cursor, path::Path};
+
+/// A format in which a picture can be written. All but [`PictureFormat::Jpeg`] are lossless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PictureFormat {
+    #[default]
+    Png,
+    /// Quality 95, without alpha.
+    Jpeg,
+    /// WebP's lossless kind.
+    WebP,
+    Bmp,
+    /// Binary, in colour, without alpha.
+    Ppm,
+    Qoi,
+    Tga,
+    Tiff,
+}
+
+const JPEG_QUALITY: u8 = 95;
+
+impl PictureFormat {
+    /// The format that a file's extension asks for, in upper or lower case; PNG where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] when the extension is none of a format that can be written.
+    pub fn from_path(path: &Path) -> Result<Self> {
+        let Some(extension) = path.extension() else { return Ok(Self::Png) };
+        Ok(match extension.to_string_lossy().to_ascii_lowercase().as_str() {
+            "png" => Self::Png,
+            "jpg" | "jpeg" => Self::Jpeg,
+            "webp" => Self::WebP,
+            "bmp" => Self::Bmp,
+            "ppm" => Self::Ppm,
+            "qoi" => Self::Qoi,
+            "tga" => Self::Tga,
+            "tif" | "tiff" => Self::Tiff,
+            other => {
+                return Err(Error::Misuse(format!(
+                    "cannot write a picture of format {other:?} ({}): choose png, jpg, webp, bmp, ppm, qoi, tga or \
+                     tiff",
+                    path.display()
+                )));
+            }
+        })
+    }
+
+    fn holds_alpha(self) -> bool {
+        !matches!(self, Self::Jpeg | Self::Ppm)
+    }
+
+    /// Whether gray pictures, with or without alpha, are written with one channel of colour. Where they are
+    /// not, they are written as RGB.
+    fn holds_gray(self, with_alpha: bool) -> bool {
+        match self {
+            Self::Png | Self::Jpeg | Self::Tga => true,
+            Self::Bmp | Self::Tiff => !with_alpha,
+            Self::WebP | Self::Ppm | Self::Qoi => false,
+        }
+    }
+}
+
+/// The bytes of a picture file. Profile and EXIF go with it where the format and its encoder can hold them
+/// (PNG, JPEG, WebP; TIFF the profile).
+///
+/// # Errors
+/// [`Error::Misuse`] when the picture has alpha and the format has not, [`Error::Picture`] when the format cannot hold
+/// the picture otherwise, such as for its size.
+pub fn encode(picture: &Picture, format: PictureFormat) -> Result<Vec<u8>> {
+    if picture.alpha.is_some() && !format.holds_alpha() {
+        return Err(Error::Misuse(format!(
+            "the picture has an alpha channel, which {format:?} cannot hold: write it as PNG or WebP"
+        )));
+    }
+    let gray = picture.gray && format.holds_gray(picture.alpha.is_some());
+    let mut out = Cursor::new(Vec::new());
+    match format {
+        PictureFormat::Png => {
+            let png = PngEncoder::new_with_quality(&mut out, CompressionType::Default, FilterType::Adaptive);
+            write(png, picture, gray)
+        }
+        PictureFormat::Jpeg => write(JpegEncoder::new_with_quality(&mut out, JPEG_QUALITY), picture, gray),
+        PictureFormat::WebP => write(WebPEncoder::new_lossless(&mut out), picture, gray),
+        PictureFormat::Bmp => write(BmpEncoder::new(&mut out), picture, gray),
+        PictureFormat::Ppm => {
+            let ppm = PnmEncoder::new(&mut out).with_subtype(PnmSubtype::Pixmap(SampleEncoding::Binary));
+            write(ppm, picture, gray)
+        }
+        PictureFormat::Qoi => write(QoiEncoder::new(&mut out), picture, gray),
+        PictureFormat::Tga => write(TgaEncoder::new(&mut out), picture, gray),
+        PictureFormat::Tiff => write(TiffEncoder::new(&mut out), picture, gray),
+    }
+    .map_err(|error| Error::Picture(format!("cannot write the picture as {format:?}: {error}")))?;
+    Ok(out.into_inner())
+}
+
+fn write(mut encoder: impl ImageEncoder, picture: &Picture, gray: bool) -> Result<(), ImageError> {
+    // An encoder without room for metadata says so by an error; such files go without.
+    if let Some(profile) = picture.icc.as_ref().filter(|profile| profile_fits(profile, gray)) {
+        let _ = encoder.set_icc_profile(profile.clone());
+    }
+    if let Some(exif) = &picture.exif {
+        let _ = encoder.set_exif_metadata(exif.clone());
+    }
+    let colors = picture.rgb.as_chunks::<3>().0;
+    let (bytes, kind): (Cow<[u8]>, _) = match (&picture.alpha, gray) {
+        (None, false) => ((&picture.rgb).into(), ExtendedColorType::Rgb8),
+        (None, true) => (colors.iter().map(|color| color[0]).collect(), ExtendedColorType::L8),
+        (Some(alpha), false) => {
+            let pixels = colors.iter().zip(alpha).flat_map(|(&[r, g, b], &a)| [r, g, b, a]);
+            (pixels.collect(), ExtendedColorType::Rgba8)
+        }
+        (Some(alpha), true) => {
+            let pixels = colors.iter().zip(alpha).flat_map(|(color, &a)| [color[0], a]);
+            (pixels.collect(), ExtendedColorType::La8)
+        }
+    };
+    encoder.write_image(&bytes, picture.width, picture.height, kind)
+}
