@@ -97,7 +97,9 @@ impl Header {
             return Err(Error::UnsupportedVersion { found: version, supported: VERSION });
         }
         if flags & !KNOWN_FLAGS != 0 {
-            return Err(Error::Unsupported(format!("it sets flags {flags:04b}, of which only 0011 are known")));
+            return Err(Error::Unsupported(format!(
+                "it sets flags {flags:04b}, of which only 0011 are known"
+            )));
         }
 
         let [quality_and_coder] = cursor.take("quality")?;

@@ -52,7 +52,9 @@ impl Container {
             memory = memory.saturating_add(header.pixels()).saturating_add(alpha.len() as u64);
         }
         for metadata in [icc, exif].into_iter().flatten() {
-            memory = memory.saturating_add(metadata::unpacked_len(metadata)?).saturating_add(metadata.len() as u64);
+            memory = memory
+                .saturating_add(metadata::unpacked_len(metadata)?)
+                .saturating_add(metadata.len() as u64);
         }
         limits.check_memory(memory)?;
 
@@ -75,7 +77,9 @@ impl Container {
         if let Some(alpha) = &self.alpha {
             if alpha.len() as u64 != self.header.pixels() {
                 let (found, expected) = (alpha.len(), self.header.pixels());
-                return Err(Error::Misuse(format!("the alpha plane has {found} bytes instead of {expected}")));
+                return Err(Error::Misuse(format!(
+                    "the alpha plane has {found} bytes instead of {expected}"
+                )));
             }
             sections.push((Kind::ALPHA, alpha::pack(alpha, self.header.width)?));
         }

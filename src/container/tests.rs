@@ -59,7 +59,8 @@ fn the_layout_accounts_for_every_byte() {
     for container in [plain(5, 500), with_everything()] {
         let bytes = container.to_bytes().unwrap();
         let (_, layout) = Layout::parse(&bytes, &Limits::default()).unwrap();
-        let sections = [&layout.alpha, &layout.icc, &layout.exif].map(|range| range.as_ref().map_or(0, Range::len));
+        let sections =
+            [&layout.alpha, &layout.icc, &layout.exif].map(|range| range.as_ref().map_or(0, Range::len));
         let parts = [&layout.header, &layout.checksum, &layout.table, &layout.latents].map(Range::len);
         assert_eq!(parts.iter().chain(&sections).sum::<usize>(), bytes.len());
         assert_eq!(bytes[layout.latents], container.latents);
@@ -118,7 +119,10 @@ fn malformed_tables_are_refused() {
         ("unknown kind 2", &[2, 0, 0, 2, 0]),
         ("4 bytes long, but 3 follow", &[2, 0, 3, 0x90, 1, 9, 9, 9]),
         ("4 bytes long, but 5 follow", &[2, 0, 3, 0x90, 1, 9, 9, 9, 9, 9]),
-        ("bytes long, but 0 follow", &[2, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0x90, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F]),
+        (
+            "bytes long, but 0 follow",
+            &[2, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F, 0x90, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F],
+        ),
         ("length of the metadata", &[2, 0, 0, 0x80, 0]),
         ("exceed the format's", &[2, 0, 0, 0x80, 4, 0x81, 0x80, 0x80, 8]),
         ("zstd frame", &[2, 0, 0, 1, 3, 1, 2, 3]),

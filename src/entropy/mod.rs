@@ -65,13 +65,7 @@ pub fn encode_with(coder: Coder, symbols: &Symbols, tables: &Tables) -> Result<V
 /// # Errors
 /// [`Error::Damaged`](crate::Error::Damaged) for bytes that no encoder writes, [`Error::Limit`](crate::Error::Limit) before an allocation beyond the
 /// limits, [`Error::Misuse`](crate::Error::Misuse) when the tables are made for another number of channels.
-pub fn decode(
-    coder: Coder,
-    bytes: &[u8],
-    shape: Shape,
-    tables: &Tables,
-    limits: &Limits,
-) -> Result<Symbols> {
+pub fn decode(coder: Coder, bytes: &[u8], shape: Shape, tables: &Tables, limits: &Limits) -> Result<Symbols> {
     tables.check_channels(shape)?;
     let symbol_bytes = shape.count().and_then(|count| count.checked_mul(size_of::<i32>() as u64));
     let buffer_bytes = match coder {

@@ -68,8 +68,11 @@ impl Prior {
     /// Reads what [`Self::to_bytes`] writes.
     ///
     /// # Errors
-    /// [`Error::Model`] unless `bytes` hold `channels` valid distributions and nothing else.
+    /// [`Error::Model`] unless `bytes` hold `channels` valid distributions, at least one, and nothing else.
     pub fn from_bytes(mut bytes: &[u8], channels: usize) -> Result<Self> {
+        if channels == 0 {
+            return Err(Error::Model("it has no channels".to_owned()));
+        }
         let mut prior = Self { channels: Vec::new() };
         for index in 0..channels {
             let channel = ChannelPrior::read(&mut bytes)
@@ -124,7 +127,8 @@ impl ChannelPrior {
             return Err(format!("has spacing {spacing}: 1 to {} was expected", MAX_SPAN / cells));
         }
         let (masses, rest) = rest.split_at_checked(2 * cells as usize).ok_or_else(truncated)?;
-        let masses: Vec<u16> = masses.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
+        let masses: Vec<u16> =
+            masses.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]])).collect();
         let total: u32 = masses.iter().map(|&mass| u32::from(mass)).sum();
         if masses.contains(&0) || total != 1 << PROBABILITY_BITS {
             return Err(format!("has total {total} or an empty cell: 65536 and no empty cell was expected"));
@@ -191,8 +195,49 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let _ = Prior::from_bytes(&bytes, 1);
+        fn bytes_of_a_prior_have_one_form(
+            mut bytes in Just(Prior::fit(&[0.5, -3.0, 0.1, 9.0], 2).unwrap().to_bytes()),
+            (at, byte) in (any::<prop::sample::Index>(), any::<u8>()),
+        ) {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(prior) = Prior::from_bytes(&bytes, 2) {
+                prop_assert_eq!(prior.to_bytes(), bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn malformed_priors_are_refused_with_the_reason() {
+        let form = |cells: u16, spacing: u32, masses: &[u16]| {
+            let masses = masses.iter().flat_map(|mass| mass.to_le_bytes()).collect();
+            [cells.to_le_bytes().to_vec(), spacing.to_le_bytes().to_vec(), masses].concat()
+        };
+        let half = 1 << 15;
+        assert!(Prior::from_bytes(&form(2, 1, &[half, half]), 1).is_ok());
+        assert!(Prior::from_bytes(&form(2, 1 << 17, &[half, half]), 1).is_ok());
+        for (reason, bytes) in [
+            ("cells", form(0, 1, &[])),
+            ("cells", form(3, 1, &[half, half / 2, half / 2])),
+            ("cells", form(1026, 1, &[])),
+            ("spacing", form(2, 0, &[half, half])),
+            ("spacing", form(2, (1 << 17) + 1, &[half, half])),
+            ("spacing", form(1024, 257, &[])),
+            ("cut short", form(2, 1, &[half])),
+            ("total 65535", form(2, 1, &[half, half - 1])),
+            ("empty cell", form(4, 1, &[half, 0, half / 2, half / 2])),
+            ("follow", form(2, 1, &[half, half, 1])),
+        ] {
+            let error = Prior::from_bytes(&bytes, 1).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error:?} does not say {reason:?}");
+        }
+        assert!(Prior::from_bytes(&[], 0).is_err());
+    }
+
+    #[test]
+    fn only_whole_rows_of_finite_samples_can_be_fitted() {
+        for (samples, channels) in [(&[][..], 1), (&[1.0], 0), (&[1.0, 2.0, 3.0], 2), (&[1.0, f32::NAN], 1)] {
+            assert!(matches!(Prior::fit(samples, channels), Err(Error::Misuse(_))));
         }
     }
 }

@@ -47,8 +47,7 @@ impl Table {
         let max = (half_span + step - 1) / (2 * step);
         let count = 2 * max + 1;
         // Boundary i lies at (2 (i - max) - 1) * step from the centre.
-        let boundary =
-            |i: u64| (half_span + 2 * i * step).saturating_sub(count * step).min(2 * half_span);
+        let boundary = |i: u64| (half_span + 2 * i * step).saturating_sub(count * step).min(2 * half_span);
         let mut below = vec![0_u64];
         below.extend(prior.masses.iter().scan(0, |sum, &mass| {
             *sum += u64::from(mass);
@@ -119,7 +118,11 @@ impl Tables {
     /// Ideal code length of all the symbols in bits.
     #[must_use]
     pub fn ideal_bits(&self, symbols: &Symbols) -> f64 {
-        symbols.cells().flat_map(|cell| (0..).zip(cell)).map(|(c, &symbol)| f64::from(self.bits(c, symbol))).sum()
+        symbols
+            .cells()
+            .flat_map(|cell| (0..).zip(cell))
+            .map(|(c, &symbol)| f64::from(self.bits(c, symbol)))
+            .sum()
     }
 
     /// Where a symbol is reconstructed, in the coordinate `u`: the mean of its interval under the prior.
@@ -142,7 +145,9 @@ impl Tables {
         for (channel, &symbol) in symbols.cells().flat_map(|cell| (0..).zip(cell)) {
             let range = self.range(channel);
             if !range.contains(&symbol) {
-                return Err(Error::Misuse(format!("symbol {symbol} of channel {channel} is not in {range:?}")));
+                return Err(Error::Misuse(format!(
+                    "symbol {symbol} of channel {channel} is not in {range:?}"
+                )));
             }
         }
         Ok(())
