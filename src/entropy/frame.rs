@@ -11,7 +11,7 @@ use crate::{
 };
 
 const MAGIC: [u8; 4] = 0xFD2F_B528_u32.to_le_bytes();
-/// The highest level that needs no more memory to decode than the content itself.
+/// The highest of the ordinary levels: what is packed here is small.
 const LEVEL: i32 = 19;
 
 /// Compresses `content` into one frame without magic number, content size, checksum or dictionary id.
