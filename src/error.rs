@@ -16,9 +16,14 @@ pub enum Error {
     #[error("damaged AEZ file: {0}")]
     Damaged(String),
     /// A version of the format that this library does not read.
-    #[error("AEZ format version {found} is not supported (this program reads version {supported}): \
-             a newer aez may read it")]
+    #[error(
+        "AEZ format version {found} is not supported (this program reads version {supported}): \
+             a newer aez may read it"
+    )]
     UnsupportedVersion { found: u8, supported: u8 },
+    /// The file uses a feature that this version of the library does not know.
+    #[error("this AEZ file needs a newer aez: {0}")]
+    Unsupported(String),
     /// The file names another model than the one at hand.
     #[error("the file needs model {wanted}, but model {given} was given: name its model file with --model")]
     WrongModel { wanted: String, given: String },

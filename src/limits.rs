@@ -42,6 +42,22 @@ impl Limits {
     }
 }
 
+/// An empty vector with room for `count` values. Where a request within the limits still cannot be met, it is an
+/// error and not the end of the program.
+///
+/// # Errors
+/// [`Error::Io`] of kind `OutOfMemory`.
+pub(crate) fn allocate<T>(count: u64) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    match usize::try_from(count).map(|count| values.try_reserve_exact(count)) {
+        Ok(Ok(())) => Ok(values),
+        _ => Err(Error::Io {
+            context: format!("cannot allocate {count} values of {} bytes", size_of::<T>()),
+            source: std::io::ErrorKind::OutOfMemory.into(),
+        }),
+    }
+}
+
 fn check(what: &'static str, found: u64, allowed: u64) -> Result<()> {
     if found > allowed { Err(Error::Limit { what, found, allowed }) } else { Ok(()) }
 }
