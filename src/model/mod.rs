@@ -1,1 +1,232 @@
-//! To be written.
+//! The trained autoencoder: its shape, its parameters, its quantizer and prior, and the file that holds them.
+
+pub mod config;
+mod file;
+pub mod init;
+pub mod klt;
+pub mod network;
+pub mod parameters;
+pub mod quantizer;
+mod weights;
+
+pub use config::Config;
+pub use parameters::Parameters;
+pub use quantizer::Quantizer;
+pub use weights::Storage;
+
+use crate::{
+    container::ModelId,
+    entropy::Prior,
+    error::{Error, Result},
+    nn::Path as SimdPath,
+    picture::write_atomically,
+};
+use file::ModelFile;
+use network::{Analysis, Synthesis};
+use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, fs, path::Path, sync::OnceLock};
+
+/// The model that is shipped with the program.
+static BUILTIN: &[u8] = include_bytes!("../../models/default.safetensors");
+
+/// How a model was made.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Provenance {
+    /// Version of the program that trained it.
+    pub program: String,
+    /// Name of each source of training data, and its number of pictures.
+    pub trained_on: Vec<(String, usize)>,
+    /// The recipe's name and its starting weights.
+    pub recipe: String,
+    pub init: String,
+    pub seed: u64,
+    /// Passes over the training data, and tiles seen in all.
+    pub epochs: f64,
+    pub tiles: u64,
+    /// Time spent training.
+    pub minutes: f64,
+}
+
+/// What `aez info` tells of a model.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Info {
+    pub model_id: String,
+    pub encoder_parameters: usize,
+    pub decoder_parameters: usize,
+    pub tile: usize,
+    pub latent_dim: usize,
+    pub normalize: bool,
+    pub dropout: f32,
+    pub dtype: &'static str,
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+/// A model, ready to encode and decode. Each half of the network is unpacked when it is first used.
+pub struct Model {
+    file: ModelFile,
+    info: Info,
+    simd: SimdPath,
+    analysis: OnceLock<Analysis>,
+    synthesis: OnceLock<Synthesis>,
+}
+
+impl Model {
+    /// The model that is built into the program.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the program was built with a damaged one.
+    pub fn builtin() -> Result<&'static Self> {
+        static MODEL: OnceLock<Model> = OnceLock::new();
+        if let Some(model) = MODEL.get() {
+            return Ok(model);
+        }
+        let model = Self::parse(Cow::Borrowed(BUILTIN))?;
+        Ok(MODEL.get_or_init(|| model))
+    }
+
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be read, [`Error::Model`] when it is no usable model.
+    pub fn load(path: &Path) -> Result<Self> {
+        let bytes = fs::read(path).map_err(|e| Error::io("cannot read the model", path, e))?;
+        Self::from_bytes(bytes).map_err(|error| match error {
+            Error::Model(reason) => Error::Model(format!("{}: {reason}", path.display())),
+            other => other,
+        })
+    }
+
+    /// Reads the bytes of a model file.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when they are no usable model.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        Self::parse(Cow::Owned(bytes))
+    }
+
+    fn parse(bytes: Cow<'static, [u8]>) -> Result<Self> {
+        let file = ModelFile::parse(bytes)?;
+        let config = file.config;
+        let info = Info {
+            model_id: file.id.to_string(),
+            encoder_parameters: config.encoder_parameters(),
+            decoder_parameters: config.decoder_parameters(),
+            tile: config.tile,
+            latent_dim: config.latents,
+            normalize: config.normalize,
+            dropout: config.dropout,
+            dtype: match file.storage {
+                Storage::Float32 => "f32",
+                Storage::Int8 => "i8",
+            },
+            provenance: file.provenance.clone(),
+        };
+        let simd = SimdPath::best();
+        Ok(Self { file, info, simd, analysis: OnceLock::new(), synthesis: OnceLock::new() })
+    }
+
+    /// Puts a model's bytes together.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the parts do not fit each other.
+    pub fn to_bytes(
+        parameters: &Parameters,
+        quantizer: &Quantizer,
+        prior: &Prior,
+        provenance: &Provenance,
+        storage: Storage,
+    ) -> Result<Vec<u8>> {
+        let bytes = file::to_bytes(parameters, quantizer, prior, provenance, storage)?;
+        ModelFile::parse(Cow::Owned(bytes.clone()))?;
+        Ok(bytes)
+    }
+
+    /// Writes a model file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when it cannot be written, and those of [`Model::to_bytes`].
+    pub fn save(
+        path: &Path,
+        parameters: &Parameters,
+        quantizer: &Quantizer,
+        prior: &Prior,
+        provenance: &Provenance,
+        storage: Storage,
+    ) -> Result<()> {
+        write_atomically(path, &Self::to_bytes(parameters, quantizer, prior, provenance, storage)?)
+    }
+
+    /// Runs the network by another instruction set than the best; see [`SimdPath::available`].
+    #[must_use]
+    pub fn with_simd(mut self, simd: SimdPath) -> Self {
+        (self.simd, self.analysis, self.synthesis) = (simd, OnceLock::new(), OnceLock::new());
+        self
+    }
+
+    /// A hash of everything that decides the decoded pixels.
+    #[must_use]
+    pub fn id(&self) -> ModelId {
+        self.file.id
+    }
+
+    /// What there is to tell of it.
+    #[must_use]
+    pub fn info(&self) -> &Info {
+        &self.info
+    }
+
+    /// Edge of a tile in pixels.
+    #[must_use]
+    pub fn tile(&self) -> usize {
+        self.file.config.tile
+    }
+
+    /// Latents of a tile.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.file.config.latents
+    }
+
+    /// The distributions of the latents.
+    #[must_use]
+    pub fn prior(&self) -> &Prior {
+        &self.file.prior
+    }
+
+    /// Centres and steps of the latents.
+    #[must_use]
+    pub fn quantizer(&self) -> &Quantizer {
+        &self.file.quantizer
+    }
+
+    /// Maps tiles, `tile * tile * 3` values in [0, 1] each, channels last, to `channels` latents each. The result for a
+    /// tile depends neither on the others nor on the number of threads.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] when the length is not a multiple of a tile's.
+    pub fn analyse(&self, tiles: &[f32]) -> Result<Vec<f32>> {
+        check_rows(tiles.len(), self.file.config.tile_len())?;
+        let network = self.analysis.get_or_init(|| Analysis::new(self.file.config, &self.file, self.simd));
+        Ok(network.run(tiles))
+    }
+
+    /// Maps `channels` latents for each tile back to its values, channels last, near [0, 1] but not clamped to it.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] when the length is not a multiple of the number of channels.
+    pub fn synthesize(&self, latents: &[f32]) -> Result<Vec<f32>> {
+        check_rows(latents.len(), self.channels())?;
+        let network = self.synthesis.get_or_init(|| Synthesis::new(self.file.config, &self.file, self.simd));
+        Ok(network.run(latents))
+    }
+}
+
+fn check_rows(length: usize, of: usize) -> Result<()> {
+    if length.is_multiple_of(of) {
+        Ok(())
+    } else {
+        Err(Error::Misuse(format!("{length} values are not whole rows of {of}")))
+    }
+}

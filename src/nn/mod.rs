@@ -2,6 +2,7 @@
 
 pub mod conv;
 mod kernel;
+pub mod linear;
 pub mod op;
 mod simd;
 

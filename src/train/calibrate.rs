@@ -1,0 +1,103 @@
+//! From trained weights to a codec: centre, step and distribution of each latent, from training tiles.
+
+use super::graph::Graph;
+use crate::{
+    Quality, Result,
+    entropy::Prior,
+    model::{
+        Parameters, Quantizer,
+        network::Analysis,
+    },
+    nn,
+};
+use candle_core::{Device, Tensor};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Tiles from which the effect of each latent on the pixels is estimated.
+const GAIN_TILES: usize = 192;
+/// Tiles in memory at once meanwhile.
+const GAIN_BATCH: usize = 32;
+
+/// Finds the quantizer and the prior of a network.
+///
+/// The steps make each latent cost the same error: they are inverse to the length of the pixels' derivative with respect to
+/// the latent, which for small steps is the least error at a given rate (Goyal, "Theoretical foundations of transform
+/// coding", 2001). Their common scale makes an average tile take `bytes` bytes at quality 75.
+///
+/// # Errors
+/// [`crate::Error::Misuse`] when there are no tiles, or the network's output is not finite.
+pub fn calibrate(parameters: &Parameters, tiles: &[f32], bytes: f64, seed: u64) -> Result<(Quantizer, Prior)> {
+    let config = parameters.config;
+    let latents = Analysis::new(config, parameters, nn::Path::best()).run(tiles);
+    let (centres, deviations) = moments(&latents, config.latents);
+    let gains = gains(parameters, &tiles[..tiles.len().min(GAIN_TILES * config.tile_len())], seed)?;
+    // A dead latent moves no pixel: one step for all of its values.
+    let relative: Vec<f32> = gains
+        .iter()
+        .zip(&deviations)
+        .map(|(gain, deviation)| if gain * deviation > 1e-9 { 1.0 / gain } else { 1e3 * (deviation + 1.0) })
+        .collect();
+    let rate = |scale: f32| -> Result<(f64, Quantizer, Prior)> {
+        let steps = relative.iter().map(|step| step * scale).collect();
+        let quantizer = Quantizer::new(centres.clone(), steps)?;
+        let mut coordinates = latents.clone();
+        quantizer.normalize(&mut coordinates);
+        let prior = Prior::fit(&coordinates, config.latents)?;
+        let tables = prior.at(Quality::REFERENCE);
+        let bits = coordinates.chunks_exact(config.latents).map(|tile| -> f64 {
+            let bits = |(channel, u): (usize, &f32)| {
+                let range = tables.range(channel);
+                f64::from(tables.bits(channel, (u.round() as i32).clamp(*range.start(), *range.end())))
+            };
+            tile.iter().enumerate().map(bits).sum()
+        });
+        let mean = bits.sum::<f64>() / (latents.len() / config.latents) as f64 / 8.0;
+        Ok((mean, quantizer, prior))
+    };
+    // Bisection of the logarithm of the scale; the rate falls as the steps grow.
+    let (mut low, mut high) = (-20.0f32, 10.0f32);
+    for _ in 0..20 {
+        let middle = 0.5 * (low + high);
+        if rate(middle.exp2())?.0 > bytes { low = middle } else { high = middle }
+    }
+    let (_, quantizer, prior) = rate(high.exp2())?;
+    Ok((quantizer, prior))
+}
+
+/// Mean and standard deviation of each column.
+fn moments(rows: &[f32], columns: usize) -> (Vec<f32>, Vec<f32>) {
+    let count = (rows.len() / columns) as f64;
+    let column = |c: usize| rows[c..].iter().step_by(columns).map(|&x| f64::from(x));
+    (0..columns)
+        .map(|c| {
+            let mean = column(c).sum::<f64>() / count;
+            let variance = column(c).map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+            (mean as f32, variance.sqrt() as f32)
+        })
+        .unzip()
+}
+
+/// Root mean square length of the derivative of a tile's pixels with respect to each latent, by Hutchinson's estimator:
+/// the expected square of the gradient of a random combination of the pixels is that length squared.
+fn gains(parameters: &Parameters, tiles: &[f32], seed: u64) -> Result<Vec<f32>> {
+    let config = parameters.config;
+    let graph = Graph::new(parameters, &Device::Cpu)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut squares = vec![0.0f64; config.latents];
+    for tiles in tiles.chunks(GAIN_BATCH * config.tile_len()) {
+        let shape = (tiles.len() / config.tile_len(), config.tile, config.tile, 3);
+        let signs: Vec<f32> = (0..tiles.len()).map(|_| if rng.random() { 1.0 } else { -1.0 }).collect();
+        let tiles = Tensor::from_slice(tiles, shape, &Device::Cpu)?;
+        let latents = candle_core::Var::from_tensor(&graph.analyse(&tiles, None)?.detach())?;
+        let signs = Tensor::from_vec(signs, shape, &Device::Cpu)?;
+        let combination = (graph.synthesize(&latents, None)? * signs)?.sum_all()?;
+        let gradient = combination.backward()?;
+        let Some(gradient) = gradient.get(&latents) else { continue };
+        for row in gradient.to_vec2::<f32>()? {
+            squares.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(x).powi(2));
+        }
+    }
+    let count = (tiles.len() / config.tile_len()).max(1) as f64;
+    Ok(squares.into_iter().map(|sum| (sum / count).sqrt() as f32).collect())
+}
