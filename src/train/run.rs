@@ -1,0 +1,362 @@
+//! A training run from the first tile to the model file.
+
+use super::{
+    calibrate::calibrate,
+    checkpoint::{Checkpoint, Progress},
+    data::{Dataset, Key},
+    graph::Graph,
+    log::{Log, Row},
+    optimizer::{Adam, norm},
+    recipe::{Init, Recipe},
+};
+use crate::{
+    error::{Error, Result},
+    model::{
+        Config, Model, Parameters, Provenance, Storage, init,
+        network::{Analysis, Synthesis},
+    },
+    nn,
+    picture::psnr_of_mse,
+};
+use candle_core::{Device, Tensor};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+/// Tiles from which the Karhunen-Loève transform is computed.
+const KLT_TILES: usize = 8192;
+/// Tiles from which the quantizer and the prior are computed.
+const CALIBRATION_TILES: usize = 2048;
+/// Coded bytes of an average tile at quality 75.
+const REFERENCE_BYTES: f64 = 88.0;
+/// Most tiles of the validation set, and of the test set, that are measured for a row of the log.
+const MEASURED_TILES: usize = 128;
+/// A loss this many times the first one means that the run has diverged.
+const DIVERGED: f64 = 100.0;
+
+/// What to train, and how far.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub config: Config,
+    pub recipe: Recipe,
+    pub seed: u64,
+    /// The model file. The run's log, curves and checkpoint lie beside it, as `MODEL.csv`, `MODEL.svg` and
+    /// `MODEL.checkpoint`.
+    pub out: PathBuf,
+    /// Go on from the checkpoint.
+    pub resume: bool,
+    /// Train for this long in all, over every part of the run, in the place of the recipe's number of epochs.
+    pub budget: Option<Duration>,
+    /// Time between two checkpoints.
+    pub checkpoint_every: Duration,
+    pub storage: Storage,
+}
+
+/// What is told while the run goes on.
+#[derive(Debug, Clone, Copy)]
+pub enum Event<'a> {
+    /// Work that takes a while and is no step: what it is.
+    Busy(&'a str),
+    /// A step: the part of the run that is over (0 to 1), tiles seen, mean loss since the last row, tiles a second.
+    Step { progress: f64, tiles: u64, loss: f64, speed: f64 },
+    /// A row of the log.
+    Measured(&'a Row),
+}
+
+/// Where the files of a run lie.
+#[derive(Debug, Clone)]
+pub struct Files {
+    pub checkpoint: PathBuf,
+    pub log: PathBuf,
+    pub curves: PathBuf,
+}
+
+impl Files {
+    /// Beside the model file.
+    #[must_use]
+    pub fn beside(model: &Path) -> Self {
+        let with = |ending: &str| {
+            let mut name = model.as_os_str().to_owned();
+            name.push(ending);
+            PathBuf::from(name)
+        };
+        Self { checkpoint: with(".checkpoint"), log: with(".csv"), curves: with(".svg") }
+    }
+}
+
+/// Trains a model and writes it to `options.out`. `tell` hears how it goes.
+///
+/// A run without a time budget is a function of its options and the data alone, also when it was interrupted and resumed:
+/// tiles and dropped channels come from generators seeded by their place in the run.
+///
+/// # Errors
+/// [`Error::Io`] when a file cannot be read or written; [`Error::Misuse`] when the checkpoint belongs to another run, or the
+/// loss diverges (the last checkpoint stays).
+pub fn train(data: &Dataset, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    let mut run = Run::begin(data, options, tell)?;
+    while !run.is_over() {
+        run.step(tell)?;
+    }
+    run.finish(tell)
+}
+
+struct Run<'a> {
+    data: &'a Dataset,
+    options: &'a Options,
+    files: Files,
+    state: Checkpoint,
+    log: Log,
+    order: Vec<u32>,
+    first_loss: Option<f64>,
+    gradient_norm: f64,
+    rate: f64,
+    saved: Instant,
+    /// When this part of the run began, and the seconds and tiles spent before.
+    began: Instant,
+    seconds_before: f64,
+    tiles_before: u64,
+}
+
+impl<'a> Run<'a> {
+    fn begin(data: &'a Dataset, options: &'a Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Self> {
+        let files = Files::beside(&options.out);
+        let began = Instant::now();
+        let (state, log) = if options.resume {
+            let state = Checkpoint::load(&files.checkpoint)?;
+            check_same(&state.progress, data, options)?;
+            let log = Log::load(&files.log, state.progress.tiles)?;
+            (state, log)
+        } else {
+            (start(data, options, tell)?, Log::default())
+        };
+        let progress = &state.progress;
+        let mut run = Self {
+            data,
+            options,
+            order: data.epoch(options.seed, progress.epoch),
+            first_loss: None,
+            gradient_norm: 0.0,
+            rate: 0.0,
+            saved: Instant::now(),
+            began,
+            seconds_before: progress.seconds,
+            tiles_before: progress.tiles,
+            files,
+            state,
+            log,
+        };
+        if run.log.rows().is_empty() {
+            run.measure(tell)?;
+            run.save()?;
+        }
+        Ok(run)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.began.elapsed().as_secs_f64()
+    }
+
+    /// The part of the run that is over, 0 to 1.
+    fn progress(&self) -> f64 {
+        match self.options.budget {
+            Some(budget) => self.seconds() / budget.as_secs_f64().max(1e-9),
+            None => self.epoch() / self.options.recipe.epochs.max(1) as f64,
+        }
+    }
+
+    fn epoch(&self) -> f64 {
+        let Progress { epoch, position, .. } = self.state.progress;
+        epoch as f64 + position as f64 / self.order.len() as f64
+    }
+
+    fn is_over(&self) -> bool {
+        self.progress() >= 1.0 || self.options.budget.is_none() && self.options.recipe.epochs == 0
+    }
+
+    fn step(&mut self, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let Options { recipe, seed, config, .. } = self.options;
+        let Progress { epoch, position, .. } = self.state.progress;
+        let end = self.order.len().min(position as usize + recipe.batch_size);
+        let indices = &self.order[position as usize..end];
+        let tiles = self.data.train_batch(indices, Key { seed: *seed, epoch, position }, &recipe.augment());
+        let shape = (indices.len(), config.tile, config.tile, 3);
+        let (loss, gradients) = self.differentiate(Tensor::from_vec(tiles, shape, &Device::Cpu)?)?;
+        self.check_loss(loss)?;
+
+        self.gradient_norm = norm(&gradients);
+        let shorten = recipe.clip.map_or(1.0, |clip| (clip / self.gradient_norm.max(1e-12)).min(1.0));
+        let factor = recipe.rate_factor(self.state.adam.step, self.progress());
+        self.rate = factor * recipe.rate;
+        self.state.adam.update(&mut self.state.parameters, &gradients, shorten as f32, |name| {
+            factor * if name.contains("linear") { recipe.linear_rate } else { recipe.rate }
+        });
+
+        let count = (end - position as usize) as u64;
+        let progress = &mut self.state.progress;
+        progress.position += count;
+        progress.tiles += count;
+        progress.loss_sum += loss * count as f64;
+        progress.loss_count += count;
+        let (loss, tiles) = (progress.loss_sum / progress.loss_count as f64, progress.tiles);
+        let speed = (tiles - self.tiles_before) as f64 / self.began.elapsed().as_secs_f64();
+        tell(Event::Step { progress: self.progress().min(1.0), tiles, loss, speed });
+        self.after_step(end == self.order.len(), tell)
+    }
+
+    /// Measures and saves at the end of an epoch, and now and then in a long one.
+    fn after_step(&mut self, epoch_over: bool, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        if epoch_over {
+            self.state.progress.epoch += 1;
+            self.state.progress.position = 0;
+            self.order = self.data.epoch(self.options.seed, self.state.progress.epoch);
+        }
+        if epoch_over || self.is_over() {
+            self.measure(tell)?;
+        }
+        if self.saved.elapsed() >= self.options.checkpoint_every || self.is_over() {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// The mean squared error of a batch, and its gradient.
+    fn differentiate(&self, tiles: Tensor) -> Result<(f64, Vec<Vec<f32>>)> {
+        let graph = Graph::new(&self.state.parameters, &Device::Cpu)?;
+        // The dropped channels depend on the step alone, so that a resumed run drops the same.
+        let mut rng = ChaCha8Rng::seed_from_u64(self.options.seed);
+        rng.set_stream(self.state.adam.step);
+        let latents = graph.analyse(&tiles, Some(&mut rng))?;
+        let loss = candle_nn::loss::mse(&graph.synthesize(&latents, Some(&mut rng))?, &tiles)?;
+        let gradients = graph.gradients(&loss.backward()?)?;
+        Ok((f64::from(loss.to_scalar::<f32>()?), gradients))
+    }
+
+    fn check_loss(&mut self, loss: f64) -> Result<()> {
+        let first = *self.first_loss.get_or_insert(loss);
+        if loss.is_finite() && loss <= DIVERGED * first {
+            return Ok(());
+        }
+        Err(Error::Misuse(format!(
+            "training diverged: the loss is {loss} after {} tiles; the last good state is in {}. Lower the learning rate",
+            self.state.progress.tiles,
+            self.files.checkpoint.display()
+        )))
+    }
+
+    fn measure(&mut self, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        tell(Event::Busy("measuring"));
+        let (validation_loss, validation_psnr) = reconstruct(&self.state.parameters, self.data.validation());
+        let (test_loss, _) = reconstruct(&self.state.parameters, self.data.test());
+        let progress = &mut self.state.progress;
+        let row = Row {
+            tiles: progress.tiles,
+            train_loss: progress.loss_sum / progress.loss_count as f64,
+            validation_loss,
+            test_loss,
+            validation_psnr,
+            learning_rate: self.rate,
+            gradient_norm: self.gradient_norm,
+            epoch: 0.0,
+            seconds: 0.0,
+        };
+        (progress.loss_sum, progress.loss_count) = (0.0, 0);
+        let row = Row { epoch: self.epoch(), seconds: self.seconds(), ..row };
+        self.log.push(row);
+        self.log.save(&self.files.log)?;
+        self.log.draw(&self.files.curves)?;
+        tell(Event::Measured(&row));
+        Ok(())
+    }
+
+    fn save(&mut self) -> Result<()> {
+        self.state.progress.seconds = self.seconds();
+        self.state.save(&self.files.checkpoint)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn finish(self, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        tell(Event::Busy("calibrating the quantizer"));
+        let tiles = self.data.sample(CALIBRATION_TILES, self.options.seed, &self.options.recipe.augment());
+        let parameters = &self.state.parameters;
+        let (quantizer, prior) = calibrate(parameters, &tiles, REFERENCE_BYTES, self.options.seed)?;
+        let recipe = &self.options.recipe;
+        let provenance = Provenance {
+            program: format!("aez {}", env!("CARGO_PKG_VERSION")),
+            trained_on: self.data.summary().to_vec(),
+            recipe: recipe.name.clone(),
+            init: match recipe.init {
+                Init::Klt => "klt".into(),
+                Init::Xavier => "xavier".into(),
+            },
+            seed: self.options.seed,
+            epochs: self.epoch(),
+            tiles: self.state.progress.tiles,
+            minutes: (self.seconds() / 6.0).round() / 10.0,
+        };
+        Model::save(&self.options.out, parameters, &quantizer, &prior, &provenance, self.options.storage)
+    }
+}
+
+/// The state before the first step.
+fn start(data: &Dataset, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Checkpoint> {
+    let Options { config, recipe, seed, .. } = options;
+    let parameters = match recipe.init {
+        Init::Xavier => init::xavier(*config, *seed)?,
+        Init::Klt => {
+            tell(Event::Busy("computing the Karhunen-Loève transform"));
+            init::klt(*config, data.sample(KLT_TILES, *seed, &recipe.augment()), *seed)?
+        }
+    };
+    let progress = Progress {
+        config: *config,
+        recipe: recipe.clone(),
+        seed: *seed,
+        data: data.summary().to_vec(),
+        epoch: 0,
+        position: 0,
+        tiles: 0,
+        seconds: 0.0,
+        loss_sum: 0.0,
+        loss_count: 0,
+    };
+    Ok(Checkpoint { adam: Adam::new(&parameters), parameters, progress })
+}
+
+/// Refuses to go on with other data or another recipe. The number of epochs may change.
+fn check_same(progress: &Progress, data: &Dataset, options: &Options) -> Result<()> {
+    let mut recipe = options.recipe.clone();
+    recipe.epochs = progress.recipe.epochs;
+    let differs = [
+        (progress.config != options.config, "network"),
+        (progress.recipe != recipe, "recipe"),
+        (progress.seed != options.seed, "seed"),
+        (progress.data != data.summary(), "data"),
+    ];
+    match differs.iter().find(|(differs, _)| *differs) {
+        Some((_, what)) => Err(Error::Misuse(format!(
+            "the checkpoint is of a run with another {what}: resume with the options that the run began with"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Mean squared error and mean PSNR of fixed tiles that go through the network without quantization.
+fn reconstruct(parameters: &Parameters, tiles: &[f32]) -> (f64, f64) {
+    let config = parameters.config;
+    let count = (tiles.len() / config.tile_len()).min(MEASURED_TILES);
+    let tiles = &tiles[..count * config.tile_len()];
+    let path = nn::Path::best();
+    let latents = Analysis::new(config, parameters, path).run(tiles);
+    let decoded = Synthesis::new(config, parameters, path).run(&latents);
+    let errors = tiles.chunks_exact(config.tile_len()).zip(decoded.chunks_exact(config.tile_len())).map(|(a, b)| {
+        let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b.clamp(0.0, 1.0)).powi(2));
+        squares.sum::<f64>() / config.tile_len() as f64
+    });
+    let errors: Vec<f64> = errors.collect();
+    let psnr = errors.iter().map(|mse| psnr_of_mse(mse * 255.0 * 255.0)).sum::<f64>();
+    (errors.iter().sum::<f64>() / count as f64, psnr / count as f64)
+}
