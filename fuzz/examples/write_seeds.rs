@@ -12,7 +12,7 @@ use aez_fuzz::{CHANNELS, Case};
 fn main() -> io::Result<()> {
     for (index, container) in containers().iter().enumerate() {
         let bytes = container.to_bytes().expect("a valid container");
-        save("header", index, &bytes[..bytes.len().min(24)])?;
+        save("header", index, &bytes)?;
         save("container", index, &bytes)?;
     }
     for (index, channels) in [1, 3].into_iter().enumerate() {
