@@ -63,14 +63,14 @@ fn decode_as(bytes: &[u8], hint: Option<ImageFormat>, limits: &Limits) -> Result
 
     let color = decoder.color_type();
     let icc = decoder.icc_profile().map_err(unreadable)?;
-    let mut exif = decoder.exif_metadata().map_err(unreadable)?;
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    if let Some(exif) = &mut exif {
+    let mut exif = decoder.exif_metadata().map_err(unreadable)?.map(without_prefix);
+    let orientation = match &mut exif {
         // The pixels are turned below; a viewer must not turn them a second time.
-        let _ = Orientation::remove_from_exif_chunk(exif);
-    }
+        Some(exif) => Orientation::remove_from_exif_chunk(exif),
+        None => decoder.orientation().ok(),
+    };
     let mut pixels = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
-    pixels.apply_orientation(orientation);
+    pixels.apply_orientation(orientation.unwrap_or(Orientation::NoTransforms));
 
     let gray = !color.has_color();
     let mut picture = Picture {
@@ -92,6 +92,11 @@ fn decode_as(bytes: &[u8], hint: Option<ImageFormat>, limits: &Limits) -> Result
         picture.rgb = pixels.into_rgb8().into_raw();
     }
     Ok(picture)
+}
+
+/// Some programs put JPEG's mark of an EXIF block into PNG and WebP, too.
+fn without_prefix(exif: Vec<u8>) -> Vec<u8> {
+    exif.strip_prefix(b"Exif\0\0").map(<[u8]>::to_vec).unwrap_or(exif)
 }
 
 /// Most bytes that [`decode_as`] holds at once: the pixels as the file has them, and beside them their

@@ -29,8 +29,8 @@ pub fn psnr_of_mse(mse: f64) -> f64 {
     10.0 * (255.0 * 255.0 / mse).log10()
 }
 
-/// The weights of the scales, the finest first: Wang, Simoncelli and Bovik, "Multiscale structural similarity for
-/// image quality assessment", 2003.
+/// The weights of the scales, the finest first: Wang, Simoncelli and Bovik, "Multiscale structural similarity
+/// for image quality assessment", 2003.
 const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 /// Pixels of the Gaussian window, whose standard deviation is 1.5.
 const WINDOW: usize = 11;
@@ -38,13 +38,14 @@ const WINDOW: usize = 11;
 const C1: f32 = 6.5025;
 const C2: f32 = 58.5225;
 
-/// The multi-scale structural similarity: 1 for equal pictures, towards 0 as they differ. The mean of that of the red, the
-/// green and the blue channel.
+/// The multi-scale structural similarity: 1 for equal pictures, towards 0 as they differ. The mean of that of
+/// the red, the green and the blue channel.
 ///
-/// Windows lie wholly within the picture, a scale is halved by averages of 2x2 pixels (an odd last row or column is
-/// left out), a negative contrast-structure term counts as 0. Five scales need 176 pixels on the shortest side; a
-/// smaller picture is measured on as many of the finest scales as hold a window (96x96: four), whose weights are
-/// renormalized. On one smaller than a window, the window is cut to its shortest side.
+/// Windows lie wholly within the picture, a scale is halved by averages of 2x2 pixels (an odd last row or
+/// column is left out), a negative contrast-structure term counts as 0. Five scales need 176 pixels on the
+/// shortest side; a smaller picture is measured on as many of the finest scales as hold a window (96x96:
+/// four), whose weights are renormalized. On one smaller than a window, the window is cut to its shortest
+/// side.
 ///
 /// # Errors
 /// [`Error::Misuse`] when the sizes differ.

@@ -25,12 +25,13 @@ pub const MAX_TEST: usize = 1024;
 
 /// Pictures are kept no larger than this, in pixels of their shortest side.
 const MAX_SHORTEST_SIDE: u32 = 1024;
+
 /// Training pictures, and the fixed tiles of the validation and the test set.
 ///
-/// STL-10's training file is trained on; the first half of its test file validates, the second half tests. Of a folder
-/// of three pictures or more, about one in forty validates, one in forty tests (one each at least), chosen by a
-/// hash of its file name. Where there are more of them than [`MAX_VALIDATION`] or [`MAX_TEST`], evenly spaced
-/// ones are used.
+/// STL-10's training file is trained on; the first half of its test file validates, the second half tests. Of
+/// a folder of three pictures or more, about one in forty validates, one in forty tests (one each at least),
+/// chosen by a hash of its file name. Where there are more of them than [`MAX_VALIDATION`] or [`MAX_TEST`],
+/// evenly spaced ones are used.
 #[derive(Debug)]
 pub struct Dataset {
     tile: usize,
@@ -107,8 +108,8 @@ impl Dataset {
         draw(&self.pictures[index as usize], self.tile, &mut generator(key, Purpose::Tile), augment, out);
     }
 
-    /// Draws the tiles of a batch on all threads. The `n`-th picture of `indices` is at position `first.position + n`
-    /// of the epoch.
+    /// Draws the tiles of a batch on all threads. The `n`-th picture of `indices` is at position
+    /// `first.position + n` of the epoch.
     ///
     /// # Panics
     /// Like [`Dataset::train_tile`].
@@ -124,7 +125,8 @@ impl Dataset {
         batch
     }
 
-    /// Tiles of random training pictures, chosen by their weights, for calibration and for the start of training.
+    /// Tiles of random training pictures, chosen by their weights, for calibration and for the start of
+    /// training.
     #[must_use]
     pub fn sample(&self, count: usize, seed: u64, augment: &Augment) -> Vec<f32> {
         let visits: Vec<u64> = self
@@ -147,8 +149,8 @@ impl Dataset {
         tiles
     }
 
-    /// The validation tiles, one after the other: centre squares, channels last, values in [0, 1]. It is empty where
-    /// the data are too few.
+    /// The validation tiles, one after the other: centre squares, channels last, values in [0, 1]. It is
+    /// empty where the data are too few.
     #[must_use]
     pub fn validation(&self) -> &[f32] {
         &self.validation

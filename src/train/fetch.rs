@@ -43,23 +43,24 @@ const MAX_FILE: u64 = 100_000 * stl10::RECORD as u64;
 /// A server that is silent for so long has gone.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Downloads STL-10 from `url` (by default [`STL10`]'s) and unpacks it into the folder `dir`, which is made if need be.
-/// See [`fetch`].
+/// Downloads STL-10 from `url` (by default [`STL10`]'s) and unpacks it into the folder `dir`, which is made
+/// if need be. See [`fetch`].
 ///
 /// # Errors
 /// Those of [`fetch`].
-pub fn fetch_stl10(url: &str, dir: &Path, progress: &mut dyn FnMut(u64, Option<u64>)) -> Result<()> {
+pub fn fetch_stl10(url: &str, dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
     fetch(&Archive { url, ..STL10 }, dir, progress)
 }
 
 /// Downloads an archive, checks its length and digest, and unpacks the files of STL-10 that it holds into
-/// `dir`, each as a whole or not at all. `progress` hears the bytes so far and of all.
+/// `dir`, each as a whole or not at all. `progress` is told the bytes so far and of all.
 ///
 /// A download that breaks off leaves `download.part` in the folder, from which the next call goes on.
 ///
 /// # Errors
-/// [`Error::Io`] when the server or the disk fails, [`Error::Picture`] when the archive is not the expected one.
-pub fn fetch(archive: &Archive, dir: &Path, progress: &mut dyn FnMut(u64, Option<u64>)) -> Result<()> {
+/// [`Error::Io`] when the server or the disk fails, [`Error::Picture`] when the archive is not the expected
+/// one.
+pub fn fetch(archive: &Archive, dir: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
     fs::create_dir_all(dir).map_err(|e| Error::io("cannot make the folder", dir, e))?;
     let part = dir.join("download.part");
     download(archive, &part, progress)?;
@@ -72,52 +73,51 @@ pub fn fetch(archive: &Archive, dir: &Path, progress: &mut dyn FnMut(u64, Option
             archive.url, archive.md5
         )))
     };
-    // A wrong archive must not be resumed, a good one is of no use any more.
-    fs::remove_file(&part).map_err(|e| Error::io("cannot delete", &part, e))?;
+    // A good archive is of no use any more, and a wrong one must not be resumed; but where the disk failed, a
+    // further try need not download it again.
+    if !matches!(unpacked, Err(Error::Io { .. })) {
+        fs::remove_file(&part).map_err(|e| Error::io("cannot delete", &part, e))?;
+    }
     unpacked
 }
 
 /// Appends to `part` what it lacks of the archive.
-fn download(archive: &Archive, part: &Path, progress: &mut dyn FnMut(u64, Option<u64>)) -> Result<()> {
+fn download(archive: &Archive, part: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<()> {
     let failed = |source| Error::io("cannot write", part, source);
     let mut file = OpenOptions::new().create(true).append(true).open(part).map_err(failed)?;
-    let mut done = file.metadata().map_err(failed)?.len();
-    if done == archive.bytes {
+    let kept = file.metadata().map_err(failed)?.len();
+    if kept == archive.bytes {
         return Ok(());
     }
-    let broken = |source| Error::Io { context: format!("cannot download {}", archive.url), source };
-    let response = request(archive.url, done).map_err(|e| broken(io::Error::other(e)))?;
-    if response.status() != 206 {
-        // The server begins at the start, whatever was asked for.
-        file.set_len(0).map_err(failed)?;
-        done = 0;
-    }
-    let mut body = response.into_body().into_reader();
+    let start = if kept < archive.bytes { kept } else { 0 };
+    let unreachable =
+        |e| Error::Io { context: format!("cannot download {}", archive.url), source: io::Error::other(e) };
+    let response = request(archive.url, start).map_err(unreachable)?;
+    // A server that does not know ranges begins at the start, whatever was asked for.
+    let mut done = if response.status() == 206 { start } else { 0 };
+    file.set_len(done).map_err(failed)?;
+
+    let broken = |done, source| Error::Io {
+        context: format!(
+            "the download of {} broke off after {done} of {} bytes: try again, and it goes on from there",
+            archive.url, archive.bytes
+        ),
+        source,
+    };
+    // What is longer than the archive is not it, as its digest will tell.
+    let mut body = response.into_body().into_reader().take(archive.bytes - done);
     let mut buffer = vec![0; 1 << 16];
-    loop {
-        progress(done, Some(archive.bytes));
-        let count = body.read(&mut buffer).map_err(broken)?;
+    while done < archive.bytes {
+        progress(done, archive.bytes);
+        let count = body.read(&mut buffer).map_err(|e| broken(done, e))?;
         if count == 0 {
-            break;
-        }
-        done += count as u64;
-        if done > archive.bytes {
-            break;
+            return Err(broken(done, io::ErrorKind::UnexpectedEof.into()));
         }
         file.write_all(&buffer[..count]).map_err(failed)?;
+        done += count as u64;
     }
-    if done == archive.bytes {
-        return Ok(());
-    }
-    let (expected, advice) = (archive.bytes, "try again, and it goes on from there");
-    if done > expected {
-        fs::remove_file(part).map_err(failed)?;
-        let message =
-            format!("{} is not the expected archive: it has more than {expected} bytes", archive.url);
-        return Err(Error::Picture(message));
-    }
-    let ended = format!("the download ended after {done} of {expected} bytes: {advice}");
-    Err(broken(io::Error::new(io::ErrorKind::UnexpectedEof, ended)))
+    progress(archive.bytes, archive.bytes);
+    Ok(())
 }
 
 /// Asks for the bytes from `start` on, as they are, not compressed once more.
@@ -256,9 +256,9 @@ mod tests {
         let (bytes, dir) = (good(), tempfile::tempdir().unwrap());
         let (url, _) = serve(vec![response("200 OK", bytes.len(), &bytes)]);
         let archive = Archive { url: &url, bytes: bytes.len() as u64, md5: &hex_digest(&bytes) };
-        let mut last = (0, None);
+        let mut last = (0, 0);
         fetch(&archive, &dir.path().join("new"), &mut |done, total| last = (done, total)).unwrap();
-        assert_eq!(last, (archive.bytes, Some(archive.bytes)));
+        assert_eq!(last, (archive.bytes, archive.bytes));
         assert_eq!(names(&dir.path().join("new")), ["test_X.bin", "train_X.bin"]);
         assert_eq!(fs::read(dir.path().join("new/train_X.bin")).unwrap(), b"train");
     }
@@ -285,10 +285,12 @@ mod tests {
     #[test]
     fn a_server_that_ignores_the_range_starts_anew() {
         let (bytes, dir) = (good(), tempfile::tempdir().unwrap());
-        fs::write(dir.path().join("download.part"), b"half").unwrap();
-        let (url, _) = serve(vec![response("200 OK", bytes.len(), &bytes)]);
-        let archive = Archive { url: &url, bytes: bytes.len() as u64, md5: &hex_digest(&bytes) };
-        fetch(&archive, dir.path(), &mut |_, _| ()).unwrap();
+        for kept in [vec![1; 4], vec![1; bytes.len() + 1]] {
+            fs::write(dir.path().join("download.part"), kept).unwrap();
+            let (url, _) = serve(vec![response("200 OK", bytes.len(), &bytes)]);
+            let archive = Archive { url: &url, bytes: bytes.len() as u64, md5: &hex_digest(&bytes) };
+            fetch(&archive, dir.path(), &mut |_, _| ()).unwrap();
+        }
     }
 
     #[test]
@@ -297,7 +299,7 @@ mod tests {
         let md5 = hex_digest(&bytes);
         let cases: [(&[u8], u64, &str, &str); 3] = [
             (&bytes, bytes.len() as u64, "00", "MD5"),
-            (&bytes, bytes.len() as u64 - 1, &md5, "more than"),
+            (&bytes, bytes.len() as u64 - 1, &md5, "MD5"),
             (&other, other.len() as u64, &hex_digest(&other), "test_X.bin"),
         ];
         for (sent, bytes, md5, reason) in cases {

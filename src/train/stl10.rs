@@ -1,7 +1,7 @@
 //! STL-10's binary layout: files of 96x96 colour pictures without any header.
 //!
-//! Each picture is 3 channels (red, green, blue) of 96 columns of 96 bytes: **column by column**, from the left,
-//! each from the top. Labels are one byte a picture, from 1 on.
+//! Each picture is 3 channels (red, green, blue) of 96 columns of 96 bytes: **column by column**, from the
+//! left, each from the top. Labels are one byte a picture, from 1 on.
 
 use super::folder;
 use crate::{
@@ -98,14 +98,14 @@ pub struct Packed {
     pub skipped: Vec<String>,
 }
 
-/// Packs the pictures of a folder and its subfolders into files of STL-10's layout in the folder `out`, which is
-/// made if need be: centre squares scaled to 96x96. About `test_fraction` (0 to 1) of them, chosen by a hash of the file
-/// name, become the test file. The pictures are one class, named after the folder; there are no unlabeled
-/// pictures and no folds.
+/// Packs the pictures of a folder and its subfolders into files of STL-10's layout in the folder `out`, which
+/// is made if need be: centre squares scaled to 96x96. About `test_fraction` (0 to 1) of them, chosen by a
+/// hash of the file name, become the test file. The pictures are one class, named after the folder; there are
+/// no unlabeled pictures and no folds.
 ///
 /// # Errors
-/// [`Error::Io`] when reading the folder or writing fails, [`Error::Misuse`] when no picture is found or the fraction is
-/// out of its range.
+/// [`Error::Io`] when reading the folder or writing fails, [`Error::Misuse`] when no picture is found or the
+/// fraction is out of its range.
 pub fn pack(folder: &Path, out: &Path, test_fraction: f64, limits: &Limits) -> Result<Packed> {
     /// Pictures that are held in memory at once.
     const CHUNK: usize = 64;
