@@ -1,8 +1,8 @@
 //! Cutting a picture into square tiles and joining them again, one tile at a time, so that memory does not grow
 //! with the picture.
 
-/// How a picture of `width` x `height` pixels is covered by tiles of `edge` x `edge`: in rows from the top, each
-/// from the left. Tiles that reach beyond the right or lower border repeat the last column or row there.
+/// How a picture of `width` x `height` pixels is covered by tiles of `edge` x `edge`: in rows from the top,
+/// each from the left. Tiles that reach beyond the right or lower border repeat the last column or row there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grid {
     /// At least 1.
@@ -63,8 +63,8 @@ impl Grid {
         }
     }
 
-    /// Copies what of tile `index` lies within the picture to its place in the interleaved bytes. Values are clamped
-    /// to [0, 1] and rounded to the nearest byte; one that is not a number becomes 0.
+    /// Copies what of tile `index` lies within the picture to its place in the interleaved bytes. Values are
+    /// clamped to [0, 1] and rounded to the nearest byte; one that is not a number becomes 0.
     ///
     /// # Panics
     /// Like [`Grid::cut`].
@@ -76,8 +76,8 @@ impl Grid {
         for (y, line) in tile.chunks_exact(edge * 3).enumerate().take(height - top) {
             let start = ((top + y) * width + left) * 3;
             for (byte, &value) in rgb[start..start + inside * 3].iter_mut().zip(line) {
-                // The cast saturates: below 0, above 255 and for NaN.
-                *byte = (value * 255.0).round() as u8;
+                // The cast cuts off the fraction, and saturates: below 0, above 255 and for NaN.
+                *byte = (value * 255.0 + 0.5) as u8;
             }
         }
     }
