@@ -22,13 +22,20 @@ impl<'a> Cursor<'a> {
         self.position
     }
 
-    /// The next `N` bytes; `what` names them if the file ends before.
-    pub fn take<const N: usize>(&mut self, what: &str) -> Result<[u8; N]> {
-        let Some(&taken) = self.bytes[self.position..].first_chunk() else {
+    /// The next `count` bytes; `what` names them if the file ends before.
+    pub fn advance(&mut self, count: usize, what: &str) -> Result<&'a [u8]> {
+        let Some(taken) = self.bytes[self.position..].get(..count) else {
             let length = self.bytes.len();
             return Err(Error::damaged(format_args!("it ends after {length} bytes, within the {what}")));
         };
-        self.position += N;
+        self.position += count;
+        Ok(taken)
+    }
+
+    /// The next `N` bytes, as an array.
+    pub fn take<const N: usize>(&mut self, what: &str) -> Result<[u8; N]> {
+        let mut taken = [0; N];
+        taken.copy_from_slice(self.advance(N, what)?);
         Ok(taken)
     }
 

@@ -112,18 +112,12 @@ impl Header {
 
         let has_sections = flags & SECTIONS != 0;
         let start = cursor.position();
-        let checksum = if header.has_short_checksum(has_sections) {
-            cursor.take::<2>("checksum")?;
-            start..start + 2
-        } else {
-            cursor.take::<4>("checksum")?;
-            start..start + 4
-        };
-        Ok(Opening { header, has_sections, checksum })
+        cursor.advance(header.checksum_len(has_sections), "checksum")?;
+        Ok(Opening { header, has_sections, checksum: start..cursor.position() })
     }
 
-    /// Appends the header with zeros for a checksum, and returns where that belongs.
-    pub(super) fn write(&self, bytes: &mut Vec<u8>, has_sections: bool) -> Result<Range<usize>> {
+    /// Appends the header, with zeros for the checksum that is known last.
+    pub(super) fn write(&self, bytes: &mut Vec<u8>, has_sections: bool) -> Result<()> {
         bytes.extend(MAGIC);
         let flags = if self.gray { GRAY } else { 0 } | if has_sections { SECTIONS } else { 0 };
         bytes.push(VERSION << 4 | flags);
@@ -136,13 +130,12 @@ impl Header {
             push_varint(bytes, below);
         }
         bytes.extend(self.model.0);
-        let start = bytes.len();
-        bytes.resize(start + if self.has_short_checksum(has_sections) { 2 } else { 4 }, 0);
-        Ok(start..bytes.len())
+        bytes.extend(&[0; 4][..self.checksum_len(has_sections)]);
+        Ok(())
     }
 
-    fn has_short_checksum(&self, has_sections: bool) -> bool {
-        !has_sections && self.width.max(self.height) <= SMALL_EDGE
+    fn checksum_len(&self, has_sections: bool) -> usize {
+        if !has_sections && self.width.max(self.height) <= SMALL_EDGE { 2 } else { 4 }
     }
 }
 

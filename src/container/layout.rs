@@ -81,7 +81,7 @@ impl Layout {
 /// Writes a file of the given parts. `sections` are those beside the latents, in order of their kinds.
 pub(super) fn assemble(header: &Header, latents: &[u8], sections: &[(Kind, Vec<u8>)]) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let place = header.write(&mut bytes, !sections.is_empty())?;
+    header.write(&mut bytes, !sections.is_empty())?;
     if !sections.is_empty() {
         let all: Vec<(Kind, &[u8])> = std::iter::once((Kind::LATENTS, latents))
             .chain(sections.iter().map(|(kind, section)| (*kind, &section[..])))
@@ -92,7 +92,17 @@ pub(super) fn assemble(header: &Header, latents: &[u8], sections: &[(Kind, Vec<u
     for (_, section) in sections {
         bytes.extend(section);
     }
-    let checksum = checksum::compute(&bytes, place.clone());
-    bytes[place].copy_from_slice(&checksum);
+    seal(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Stores the right checksum in a file: the last step of writing one, or of a tool that has edited one.
+///
+/// # Errors
+/// Those of [`Header::parse`].
+pub fn seal(bytes: &mut [u8]) -> Result<()> {
+    let place = Header::open(bytes)?.checksum;
+    let checksum = checksum::compute(bytes, place.clone());
+    bytes[place].copy_from_slice(&checksum);
+    Ok(())
 }

@@ -10,7 +10,7 @@ mod metadata;
 mod section;
 
 pub use header::{Header, ModelId, VERSION};
-pub use layout::Layout;
+pub use layout::{Layout, seal};
 
 use std::ops::Range;
 

@@ -1,0 +1,18 @@
+//! Symbols that the zstd decoder accepts return from both coders.
+#![no_main]
+
+use aez::entropy::{Coder, decode, encode_with};
+use aez_fuzz::{Case, LIMITS};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| {
+    let Some(Case { shape, tables, coded }) = Case::new(data) else { return };
+    let Ok(symbols) = decode(Coder::Zstd, coded, shape, &tables, &LIMITS) else { return };
+    for coder in [Coder::Zstd, Coder::Range] {
+        let again = encode_with(coder, &symbols, &tables).expect("decoded symbols are in range");
+        assert_eq!(
+            decode(coder, &again, shape, &tables, &LIMITS).expect("what was encoded decodes"),
+            symbols
+        );
+    }
+});
