@@ -71,8 +71,8 @@ impl PictureFormat {
     fn holds_gray(self, with_alpha: bool) -> bool {
         match self {
             Self::Png | Self::Jpeg | Self::Tga => true,
-            Self::Bmp | Self::Tiff => !with_alpha,
-            Self::WebP | Self::Ppm | Self::Qoi => false,
+            Self::Tiff => !with_alpha,
+            Self::WebP | Self::Bmp | Self::Ppm | Self::Qoi => false,
         }
     }
 }
@@ -133,4 +133,89 @@ fn write(mut encoder: impl ImageEncoder, picture: &Picture, gray: bool) -> Resul
         }
     };
     encoder.write_image(&bytes, picture.width, picture.height, kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, picture::decode};
+
+    const ALL: [PictureFormat; 8] = [
+        PictureFormat::Png,
+        PictureFormat::Jpeg,
+        PictureFormat::WebP,
+        PictureFormat::Bmp,
+        PictureFormat::Ppm,
+        PictureFormat::Qoi,
+        PictureFormat::Tga,
+        PictureFormat::Tiff,
+    ];
+
+    /// A picture of each kind: gray or not, with alpha or not.
+    fn kinds() -> impl Iterator<Item = Picture> {
+        let (width, height) = (5, 3);
+        [(false, false), (false, true), (true, false), (true, true)].into_iter().map(
+            move |(gray, with_alpha)| {
+                let step = if gray { 0 } else { 50 };
+                let rgb = (0..width * height)
+                    .flat_map(|i| [i * 9, i * 9 + step, i * 9 + 2 * step])
+                    .map(|v| v as u8);
+                let alpha = with_alpha.then(|| (0..width * height).map(|i| 255 - i as u8 * 3).collect());
+                Picture { gray, alpha, ..Picture::from_rgb(width, height, rgb.collect()) }
+            },
+        )
+    }
+
+    #[test]
+    fn lossless_formats_give_back_every_byte() {
+        for format in ALL.into_iter().filter(|&format| format != PictureFormat::Jpeg) {
+            for picture in kinds() {
+                if picture.alpha.is_some() && !format.holds_alpha() {
+                    assert!(matches!(encode(&picture, format), Err(Error::Misuse(_))), "{format:?}");
+                    continue;
+                }
+                let found = decode_as(&encode(&picture, format).unwrap(), format);
+                let gray = picture.gray && format.holds_gray(picture.alpha.is_some());
+                assert_eq!(found, Picture { gray, ..picture }, "{format:?}");
+            }
+        }
+    }
+
+    /// TGA has no mark at its beginning: it is recognized by its extension only.
+    fn decode_as(bytes: &[u8], format: PictureFormat) -> Picture {
+        if format != PictureFormat::Tga {
+            return decode(bytes, &Limits::default()).unwrap();
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x.tga"), bytes).unwrap();
+        crate::picture::read(&dir.path().join("x.tga"), &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn jpeg_stays_close_and_gray() {
+        for picture in kinds().filter(|picture| picture.alpha.is_none()) {
+            let flat = Picture { rgb: vec![90; picture.rgb.len()], ..picture };
+            let found = decode_as(&encode(&flat, PictureFormat::Jpeg).unwrap(), PictureFormat::Jpeg);
+            assert_eq!(found.gray, flat.gray);
+            assert!(found.rgb.iter().all(|value| value.abs_diff(90) <= 2), "{:?}", found.rgb);
+        }
+    }
+
+    #[test]
+    fn extensions_name_formats() {
+        let of = |path: &str| PictureFormat::from_path(Path::new(path));
+        assert_eq!(of("a/b.JPeG").unwrap(), PictureFormat::Jpeg);
+        assert_eq!(of("plain").unwrap(), PictureFormat::Png);
+        assert_eq!(of("x.tif").unwrap(), PictureFormat::Tiff);
+        let refused = of("x.gif").unwrap_err().to_string();
+        assert!(refused.contains("x.gif") && refused.contains("png"), "{refused}");
+    }
+
+    #[test]
+    fn what_a_format_cannot_hold_is_an_error() {
+        let wide = Picture::from_rgb(70_000, 1, vec![0; 210_000]);
+        for format in [PictureFormat::Jpeg, PictureFormat::WebP, PictureFormat::Tga] {
+            assert!(matches!(encode(&wide, format), Err(Error::Picture(_))), "{format:?}");
+        }
+    }
 }

@@ -51,6 +51,7 @@ fn decode_as(bytes: &[u8], hint: Option<ImageFormat>, limits: &Limits) -> Result
     let mut caps = image::Limits::no_limits();
     caps.max_alloc = Some(limits.max_memory);
     reader.limits(caps);
+    let is_gif = reader.format() == Some(ImageFormat::Gif);
     let mut decoder = reader.into_decoder().map_err(unreadable)?;
 
     let (width, height) = decoder.dimensions();
@@ -83,7 +84,10 @@ fn decode_as(bytes: &[u8], hint: Option<ImageFormat>, limits: &Limits) -> Result
     if color.has_alpha() {
         let rgba = pixels.into_rgba8().into_raw();
         picture.rgb = rgba.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
-        picture.alpha = Some(rgba.as_chunks::<4>().0.iter().map(|pixel| pixel[3]).collect());
+        let alpha: Vec<u8> = rgba.as_chunks::<4>().0.iter().map(|pixel| pixel[3]).collect();
+        // The decoder of GIF reports an alpha channel always; it is there where a pixel is transparent.
+        let present = !is_gif || alpha.iter().any(|&value| value < 255);
+        picture.alpha = present.then_some(alpha);
     } else {
         picture.rgb = pixels.into_rgb8().into_raw();
     }
@@ -140,4 +144,160 @@ pub(crate) fn temporary_in(folder: &Path) -> std::io::Result<tempfile::NamedTemp
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.prefix(".aez-").tempfile_in(folder)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{PictureFormat, encode};
+    use flate2::{Compression, write::ZlibEncoder};
+    use proptest::prelude::*;
+
+    /// A TIFF structure, little-endian, of one entry: the orientation.
+    fn exif(orientation: u8) -> Vec<u8> {
+        let entry = [0x12, 0x01, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0];
+        [b"II*\0\x08\0\0\0\x01\0".as_slice(), &entry, &[0; 4]].concat()
+    }
+
+    /// A PNG file made by hand of chunks that no encoder here would write.
+    fn png(width: u32, height: u32, kind: [u8; 2], extra: &[(&[u8; 4], &[u8])], rows: &[u8]) -> Vec<u8> {
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(rows).unwrap();
+        let (data, [depth, color]) = (zlib.finish().unwrap(), kind);
+        let head = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[depth, color, 0, 0, 0]].concat();
+        let mut out = b"\x89PNG\r\n\x1a\n".to_vec();
+        let last: [(&[u8; 4], &[u8]); 2] = [(b"IDAT", &data), (b"IEND", &[])];
+        for (name, body) in [(b"IHDR", &head[..])].iter().chain(extra).chain(&last) {
+            let named = [&name[..], body].concat();
+            out.extend((body.len() as u32).to_be_bytes());
+            out.extend(&named);
+            out.extend(crc32fast::hash(&named).to_be_bytes());
+        }
+        out
+    }
+
+    fn decoded(bytes: &[u8]) -> Picture {
+        decode(bytes, &Limits::default()).unwrap()
+    }
+
+    #[test]
+    fn palettes_become_colours_and_alpha() {
+        let palette = [255, 0, 0, 0, 255, 0, 0, 0, 255];
+        // Two rows of two pixels, each row after its filter byte; four bits a pixel.
+        let rows = [0, 0x01, 0, 0x20];
+        let opaque = decoded(&png(2, 2, [4, 3], &[(b"PLTE", &palette)], &rows));
+        assert_eq!(opaque.rgb, [255, 0, 0, 0, 255, 0, 0, 0, 255, 255, 0, 0]);
+        assert!(opaque.alpha.is_none() && !opaque.gray);
+        let clear = decoded(&png(2, 2, [4, 3], &[(b"PLTE", &palette), (b"tRNS", &[0, 128])], &rows));
+        assert_eq!((clear.rgb, clear.alpha), (opaque.rgb, Some(vec![0, 128, 255, 0])));
+    }
+
+    #[test]
+    fn deep_and_gray_pictures_become_bytes() {
+        let deep = decoded(&png(2, 1, [16, 0], &[], &[0, 0xff, 0xff, 0x80, 0x80]));
+        assert_eq!((deep.rgb, deep.gray), (vec![255, 255, 255, 128, 128, 128], true));
+        let with_alpha = decoded(&png(1, 1, [16, 4], &[], &[0, 0x40, 0x40, 0x10, 0x10]));
+        assert_eq!((with_alpha.rgb, with_alpha.alpha, with_alpha.gray), (vec![64; 3], Some(vec![16]), true));
+        let bits = decoded(&png(3, 1, [1, 0], &[], &[0, 0b1010_0000]));
+        assert_eq!(bits.rgb, [255, 255, 255, 0, 0, 0, 255, 255, 255]);
+    }
+
+    #[test]
+    fn pictures_are_turned_upright_once() {
+        let lying =
+            Picture { exif: Some(exif(6)), ..Picture::from_rgb(2, 1, vec![10, 10, 10, 200, 200, 200]) };
+        for format in [PictureFormat::Png, PictureFormat::Jpeg, PictureFormat::WebP] {
+            let upright = decoded(&encode(&lying, format).unwrap());
+            assert_eq!((upright.width, upright.height), (1, 2), "{format:?}");
+            assert!(upright.rgb[0] < 20 && upright.rgb[3] > 190, "{format:?}: {:?}", upright.rgb);
+            assert_eq!(upright.exif, Some(exif(1)), "{format:?}");
+            let again = decoded(&encode(&upright, PictureFormat::Png).unwrap());
+            assert_eq!(again, upright, "{format:?}");
+        }
+    }
+
+    #[test]
+    fn profiles_of_other_colour_spaces_are_dropped() {
+        let profile = |space: &[u8; 4]| [&[0; 16], &space[..], &[0; 108]].concat();
+        let picture = Picture { icc: Some(profile(b"RGB ")), ..Picture::from_rgb(1, 1, vec![1, 2, 3]) };
+        assert_eq!(decoded(&encode(&picture, PictureFormat::Png).unwrap()), picture);
+        assert!(!profile_fits(&profile(b"CMYK"), false) && !profile_fits(&profile(b"RGB "), true));
+        assert!(profile_fits(&profile(b"GRAY"), true) && !profile_fits(b"RGB ", false));
+    }
+
+    #[test]
+    fn opaque_gif_has_no_alpha() {
+        for (alpha, expected) in [(255, None), (0, Some(vec![0]))] {
+            let mut gif = Vec::new();
+            let pixel = image::Frame::new(image::RgbaImage::from_pixel(1, 1, image::Rgba([9, 9, 9, alpha])));
+            image::codecs::gif::GifEncoder::new(&mut gif).encode_frame(pixel).unwrap();
+            assert_eq!(decoded(&gif).alpha, expected);
+        }
+    }
+
+    #[test]
+    fn limits_come_before_the_pixels() {
+        let huge = png(60_000, 50_000, [8, 2], &[], &[]);
+        assert!(matches!(decode(&huge, &Limits::default()), Err(Error::Limit { found: 3_000_000_000, .. })));
+        let wide = png(70_000, 1, [8, 2], &[], &[]);
+        assert!(matches!(decode(&wide, &Limits::default()), Err(Error::Limit { found: 70_000, .. })));
+        let fat = png(10_000, 10_000, [16, 6], &[], &[]);
+        assert!(matches!(decode(&fat, &Limits::default()), Err(Error::Limit { what: "memory use", .. })));
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("x.png"), &wide).unwrap();
+        let tight = Limits { max_memory: 20, ..Limits::default() };
+        assert!(matches!(read(&dir.path().join("x.png"), &tight), Err(Error::Limit { found: 21, .. })));
+    }
+
+    #[test]
+    fn errors_name_the_file_and_the_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("text.png");
+        let fault = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read(&path, &Limits::default()).unwrap_err().to_string()
+        };
+        for bytes in [b"".as_slice(), b"Hello", &png(3, 3, [8, 2], &[], &[0; 5])] {
+            let message = fault(bytes);
+            assert!(message.contains("text.png") && message.contains("damaged"), "{message}");
+        }
+        assert!(decode(b"Hello", &Limits::default()).unwrap_err().to_string().contains("supported"));
+        let missing = read(&dir.path().join("missing.png"), &Limits::default()).unwrap_err();
+        assert!(matches!(missing, Error::Io { .. }) && missing.to_string().contains("missing.png"));
+    }
+
+    proptest! {
+        #[test]
+        fn damaged_files_do_no_harm(kind in 0usize..8, cut in 0usize..400, at in 0usize..400, bits: u8) {
+            use PictureFormat::*;
+            let format = [Png, Jpeg, WebP, Bmp, Ppm, Qoi, Tga, Tiff][kind];
+            let picture = Picture::from_rgb(9, 7, (0..9 * 7 * 3).collect());
+            let mut bytes = encode(&picture, format).unwrap();
+            let at = at % bytes.len();
+            bytes[at] ^= bits;
+            let _ = decode(&bytes, &Limits::default());
+            bytes.truncate(cut);
+            let _ = decode(&bytes, &Limits::default());
+        }
+    }
+
+    #[test]
+    fn files_are_written_as_a_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out.bin");
+        write_atomically(&path, b"first").unwrap();
+        write_atomically(&path, b"second").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"second");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+        assert!(matches!(write_atomically(dir.path(), b""), Err(Error::Io { .. })));
+        let nowhere = write_atomically(&dir.path().join("no/file"), b"").unwrap_err();
+        assert!(nowhere.to_string().contains("no/file"), "{nowhere}");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::write(dir.path().join("ordinary"), b"").unwrap();
+            let mode = |name| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode("out.bin"), mode("ordinary"));
+        }
+    }
 }

@@ -64,7 +64,10 @@ fn check_sizes(a: &Picture, b: &Picture) -> Result<()> {
     )))
 }
 
-/// One channel, in byte units.
+/// What is taken off each byte: variances do not change, but lose less to rounding where their terms are small.
+const MIDDLE: f32 = 128.0;
+
+/// One channel, in byte units, less [`MIDDLE`].
 struct Plane {
     width: usize,
     height: usize,
@@ -73,7 +76,8 @@ struct Plane {
 
 impl Plane {
     fn of(picture: &Picture, channel: usize) -> Self {
-        let values = picture.rgb.as_chunks::<3>().0.iter().map(|pixel| f32::from(pixel[channel])).collect();
+        let values =
+            picture.rgb.as_chunks::<3>().0.iter().map(|pixel| f32::from(pixel[channel]) - MIDDLE).collect();
         Self { width: picture.width as usize, height: picture.height as usize, values }
     }
 
@@ -152,7 +156,85 @@ fn line_ssim(a: &Plane, b: &Plane, window: &[f32], y: usize) -> (f64, f64) {
         let (ma, mb) = (mean_a[x], mean_b[x]);
         let (va, vb, cov) = (mean_aa[x] - ma * ma, mean_bb[x] - mb * mb, mean_ab[x] - ma * mb);
         let contrast_structure = f64::from((2.0 * cov + C2) / (va + vb + C2));
+        let (ma, mb) = (ma + MIDDLE, mb + MIDDLE);
         let luminance = f64::from((2.0 * ma * mb + C1) / (ma * ma + mb * mb + C1));
         (sum.0 + luminance * contrast_structure, sum.1 + contrast_structure)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flat(edge: u32, value: u8) -> Picture {
+        Picture::from_rgb(edge, edge, vec![value; (edge * edge * 3) as usize])
+    }
+
+    fn noise(width: u32, height: u32, seed: u32) -> Picture {
+        let bytes = (0..width * height * 3).map(|i| ((i + seed).wrapping_mul(2_654_435_761) >> 24) as u8);
+        Picture::from_rgb(width, height, bytes.collect())
+    }
+
+    #[test]
+    fn psnr_of_known_errors() {
+        let (a, b) = (flat(4, 100), flat(4, 110));
+        assert_eq!(mse(&a, &b).unwrap(), 100.0);
+        assert!((psnr(&a, &b).unwrap() - 28.1308).abs() < 1e-4);
+        assert_eq!(psnr(&a, &a).unwrap(), f64::INFINITY);
+        assert_eq!(psnr(&flat(4, 0), &flat(4, 255)).unwrap(), 0.0);
+        assert!(mse(&a, &flat(5, 100)).is_err() && ms_ssim(&a, &flat(5, 100)).is_err());
+    }
+
+    #[test]
+    fn flat_pictures_differ_in_luminance_at_the_coarsest_scale_alone() {
+        let luminance: f64 = (2.0 * 100.0 * 150.0 + 6.5025) / (100.0 * 100.0 + 150.0 * 150.0 + 6.5025);
+        // One, four and five scales; the weight of the last among those used.
+        for (edge, exponent) in
+            [(1, 1.0), (21, 1.0), (96, 0.2363 / 0.8668), (175, 0.2363 / 0.8668), (176, 0.1333 / 1.0001)]
+        {
+            let found = ms_ssim(&flat(edge, 100), &flat(edge, 150)).unwrap();
+            assert!((found - luminance.powf(exponent)).abs() < 3e-5, "{edge}: {found}");
+        }
+    }
+
+    #[test]
+    fn equal_pictures_score_one_and_inverted_ones_zero() {
+        let a = noise(100, 90, 0);
+        let inverted = Picture::from_rgb(100, 90, a.rgb.iter().map(|byte| 255 - byte).collect());
+        assert_eq!(ms_ssim(&a, &a).unwrap(), 1.0);
+        assert_eq!(ms_ssim(&a, &inverted).unwrap(), 0.0);
+    }
+
+    /// The definition at one scale: every window's weighted moments about its means, in double precision.
+    fn ssim_by_definition(a: &Picture, b: &Picture, channel: usize) -> f64 {
+        let at = |p: &Picture, x: usize, y: usize| f64::from(p.rgb[(y * p.width as usize + x) * 3 + channel]);
+        let bell = |d: usize| (-(d as f64 - 5.0).powi(2) / 4.5).exp();
+        let (columns, rows) = (a.width as usize - 10, a.height as usize - 10);
+        let window = |left: usize, top: usize| {
+            let cells = || (0..121).map(|i| (i % 11, i / 11));
+            let total: f64 = cells().map(|(x, y)| bell(x) * bell(y)).sum();
+            let mean = |f: &dyn Fn(usize, usize) -> f64| {
+                cells().map(|(x, y)| bell(x) * bell(y) / total * f(left + x, top + y)).sum::<f64>()
+            };
+            let (ma, mb) = (mean(&|x, y| at(a, x, y)), mean(&|x, y| at(b, x, y)));
+            let moment = |p: &Picture, mp: f64, q: &Picture, mq: f64| {
+                mean(&|x, y| (at(p, x, y) - mp) * (at(q, x, y) - mq))
+            };
+            (2.0 * ma * mb + 6.5025) * (2.0 * moment(a, ma, b, mb) + 58.5225)
+                / ((ma * ma + mb * mb + 6.5025) * (moment(a, ma, a, ma) + moment(b, mb, b, mb) + 58.5225))
+        };
+        let all = (0..columns * rows).map(|i| window(i % columns, i / columns));
+        all.sum::<f64>() / (columns * rows) as f64
+    }
+
+    #[test]
+    fn one_scale_is_the_definition_of_ssim() {
+        let a = noise(14, 13, 0);
+        let blurred =
+            a.rgb.iter().zip(a.rgb.iter().skip(3).chain([&0; 3])).map(|(&p, &q)| p / 2 + q / 2 + 20);
+        let b = Picture::from_rgb(14, 13, blurred.map(|value| value.min(250)).collect());
+        let expected: f64 = (0..3).map(|channel| ssim_by_definition(&a, &b, channel)).sum::<f64>() / 3.0;
+        let found = ms_ssim(&a, &b).unwrap();
+        assert!(expected > 0.1 && (found - expected).abs() < 1e-5, "{found} is not {expected}");
+    }
 }

@@ -150,3 +150,76 @@ fn scale_plane<const C: usize>(
     resample::<C>(plane, stride, window, filter, size, &mut scaled);
     scaled.into_iter().map(|value| value.round() as u8).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::imageops::{self, FilterType};
+    use proptest::prelude::*;
+
+    fn noise(width: u32, height: u32) -> Picture {
+        let bytes = (0..width * height * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8);
+        Picture::from_rgb(width, height, bytes.collect())
+    }
+
+    proptest! {
+        #[test]
+        fn a_flat_picture_stays_flat(from in (1u32..50, 1u32..50), to in (1u32..50, 1u32..50), value: u8) {
+            let picture = Picture {
+                alpha: Some(vec![value; (from.0 * from.1) as usize]),
+                ..Picture::from_rgb(from.0, from.1, vec![value; (from.0 * from.1 * 3) as usize])
+            };
+            for filter in [Filter::Triangle, Filter::Lanczos3] {
+                let scaled = scale(&picture, filter, to.0, to.1);
+                prop_assert_eq!(scaled.rgb.len(), (to.0 * to.1 * 3) as usize);
+                prop_assert!(scaled.rgb.iter().chain(scaled.alpha.iter().flatten()).all(|&byte| byte == value));
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_size_changes_nothing() {
+        let picture = noise(17, 9);
+        assert_eq!(scale(&picture, Filter::Triangle, 17, 9), picture);
+        assert_eq!(scale(&picture, Filter::Lanczos3, 17, 9), picture);
+    }
+
+    #[test]
+    fn agrees_with_another_implementation() {
+        for (filter, theirs) in
+            [(Filter::Triangle, FilterType::Triangle), (Filter::Lanczos3, FilterType::Lanczos3)]
+        {
+            for (width, height) in [(23, 31), (60, 20), (7, 90), (96, 96)] {
+                let picture = noise(61, 47);
+                let image = image::RgbImage::from_raw(61, 47, picture.rgb.clone()).unwrap();
+                let expected = imageops::resize(&image, width, height, theirs).into_raw();
+                let found = scale(&picture, filter, width, height).rgb;
+                let worst = expected.iter().zip(&found).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+                assert!(worst <= 1, "{filter:?} to {width}x{height}: {worst}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_outside_a_window_counts() {
+        let mut inside = vec![200; 10 * 10];
+        let window = Window { x: 3, y: 2, width: 4, height: 5 };
+        for (i, value) in inside.iter_mut().enumerate() {
+            if (3..7).contains(&(i % 10)) && (2..7).contains(&(i / 10)) {
+                *value = 50;
+            }
+        }
+        let mut out = [0.0; 9 * 2];
+        resample::<1>(&inside, 10, window, Filter::Lanczos3, (9, 2), &mut out);
+        assert!(out.iter().all(|value| (value - 50.0).abs() < 1e-3), "{out:?}");
+    }
+
+    #[test]
+    fn the_centre_square_is_cut_in_the_middle() {
+        let pixels = (0..3).flat_map(|y| (0..8).map(move |x| [x * 10, y * 10, 0]));
+        let picture = Picture::from_rgb(8, 3, pixels.flatten().collect());
+        let square = centre_square(&picture, 3);
+        let reds: Vec<u8> = square.rgb.iter().step_by(3).copied().collect();
+        assert_eq!(reds, [20, 30, 40, 20, 30, 40, 20, 30, 40]);
+    }
+}

@@ -3,17 +3,18 @@
 //! Every draw depends on its key alone, through a generator seeded by it: a resumed run sees the same tiles,
 //! with any number of threads.
 
+pub use super::augment::{Augment, Key};
 use super::{
-    folder,
+    augment::{Purpose, draw, generator},
+    folder::{self, Part},
     spec::{Source, Spec},
     stl10,
 };
 use crate::{
     Error, Limits, Result,
-    picture::{self, Filter, Picture, Window, resample::resample},
+    picture::{self, Filter, Picture},
 };
-use rand::{RngExt, SeedableRng, seq::SliceRandom};
-use rand_chacha::ChaCha8Rng;
+use rand::{RngExt, seq::SliceRandom};
 use rayon::prelude::*;
 use std::path::Path;
 
@@ -24,9 +25,6 @@ pub const MAX_TEST: usize = 1024;
 
 /// Pictures are kept no larger than this, in pixels of their shortest side.
 const MAX_SHORTEST_SIDE: u32 = 1024;
-/// The part of a folder that is held out for validation, and once more for the test.
-const HELD_OUT: f64 = 0.025;
-
 /// Training pictures, and the fixed tiles of the validation and the test set.
 ///
 /// STL-10's training file is trained on; the first half of its test file validates, the second half tests. Of a folder
@@ -43,51 +41,6 @@ pub struct Dataset {
     test: Vec<f32>,
     sources: Vec<(String, usize)>,
     skipped: Vec<String>,
-}
-
-/// How a training tile is made from its picture.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Augment {
-    /// Mirror every other tile, left to right.
-    pub flip: bool,
-    /// Take a square at a random place, its side log-uniform between the tile's edge and the picture's shortest
-    /// side, and scale it to the tile; otherwise the centre square.
-    pub crop: bool,
-    /// How much brightness, contrast and saturation vary: 0 not at all, 1 by up to a fifth or so.
-    pub colour: f32,
-}
-
-impl Augment {
-    /// The centre squares as they are.
-    pub const NONE: Self = Self { flip: false, crop: false, colour: 0.0 };
-}
-
-/// Which draw a tile is. Equal keys give equal tiles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Key {
-    /// The seed of the run.
-    pub seed: u64,
-    /// The epoch, from 0.
-    pub epoch: u64,
-    /// The place in the epoch, from 0.
-    pub position: u64,
-}
-
-/// What a generator is for, so that the draws of one purpose say nothing about those of another.
-#[derive(Clone, Copy)]
-enum Purpose {
-    Order = 1,
-    Tile = 2,
-    Sample = 3,
-}
-
-fn generator(key: Key, purpose: Purpose) -> ChaCha8Rng {
-    let mut seed = [0; 32];
-    let words = [key.seed, key.epoch, key.position, purpose as u64];
-    for (bytes, word) in seed.as_chunks_mut::<8>().0.iter_mut().zip(words) {
-        *bytes = word.to_le_bytes();
-    }
-    ChaCha8Rng::from_seed(seed)
 }
 
 impl Dataset {
@@ -261,35 +214,6 @@ fn from_stl10(folder: &Path, tile: usize) -> Result<Parts> {
     })
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    Train,
-    Validation,
-    Test,
-}
-
-/// The parts of a folder's pictures, from their lots. Where no lot falls to a held-out part, it gets the
-/// training picture with the lowest lot.
-fn assign(lots: &[f64]) -> Vec<Part> {
-    if lots.len() < 3 {
-        return vec![Part::Train; lots.len()];
-    }
-    let part = |&lot: &f64| match lot {
-        lot if lot < HELD_OUT => Part::Validation,
-        lot if lot < 2.0 * HELD_OUT => Part::Test,
-        _ => Part::Train,
-    };
-    let mut parts: Vec<Part> = lots.iter().map(part).collect();
-    for wanted in [Part::Validation, Part::Test] {
-        let trained = (0..lots.len()).filter(|&i| parts[i] == Part::Train);
-        let lowest = trained.min_by(|&a, &b| lots[a].total_cmp(&lots[b]));
-        if let (Some(lowest), false) = (lowest, parts.contains(&wanted)) {
-            parts[lowest] = wanted;
-        }
-    }
-    parts
-}
-
 fn from_folder(folder: &Path, tile: usize, limits: &Limits) -> Result<(Parts, Vec<String>)> {
     let paths = folder::pictures_under(folder)?;
     let lots: Vec<f64> = paths.iter().map(|path| folder::lot(path)).collect();
@@ -299,7 +223,7 @@ fn from_folder(folder: &Path, tile: usize, limits: &Limits) -> Result<(Parts, Ve
         Ok((part, if square { picture::centre_square(&picture, tile as u32) } else { plain(picture) }))
     };
     let pictures: Vec<Result<(Part, Picture), String>> =
-        paths.par_iter().map(|path| path.as_path()).zip(assign(&lots)).map(read).collect();
+        paths.par_iter().map(|path| path.as_path()).zip(folder::assign(&lots)).map(read).collect();
     let (mut parts, mut skipped) = (Parts::default(), Vec::new());
     for picture in pictures {
         match picture {
@@ -336,41 +260,100 @@ fn to_unit(squares: &[Picture]) -> Vec<f32> {
     squares.iter().flat_map(|square| &square.rgb).map(|&byte| f32::from(byte) / 255.0).collect()
 }
 
-/// Draws one tile. All that is random is drawn in a fixed order, whatever the settings.
-fn draw(picture: &Picture, tile: usize, random: &mut ChaCha8Rng, augment: &Augment, out: &mut [f32]) {
-    let [size, across, down, mirror, brightness, contrast, saturation] =
-        std::array::from_fn(|_| random.random::<f32>());
-    let shortest = picture.shortest_side() as usize;
-    let window = if augment.crop {
-        let smallest = tile.min(shortest) as f32;
-        let side = (smallest * (shortest as f32 / smallest).powf(size)).round() as usize;
-        let side = side.clamp(1, shortest);
-        let place = |room: u32, at: f32| ((room as usize - side + 1) as f32 * at) as usize;
-        Window { x: place(picture.width, across), y: place(picture.height, down), width: side, height: side }
-    } else {
-        picture::resample::centre(picture)
-    };
-    let filter = if augment.crop { Filter::Triangle } else { Filter::Lanczos3 };
-    resample::<3>(&picture.rgb, picture.width as usize, window, filter, (tile, tile), out);
-    for value in out.iter_mut() {
-        *value = (*value / 255.0).clamp(0.0, 1.0);
-    }
-    if augment.flip && mirror < 0.5 {
-        out.chunks_exact_mut(tile * 3).for_each(|row| row.as_chunks_mut::<3>().0.reverse());
-    }
-    if augment.colour > 0.0 {
-        let spread = |u: f32| 0.2 * augment.colour * (2.0 * u - 1.0);
-        recolour(out, spread(brightness), 1.0 + spread(contrast), 1.0 + spread(saturation));
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{PictureFormat, encode};
 
-/// Stretches each colour about its gray, then all about the middle gray, and shifts them.
-fn recolour(pixels: &mut [f32], brightness: f32, contrast: f32, saturation: f32) {
-    for pixel in pixels.as_chunks_mut::<3>().0 {
-        let gray = 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
-        for value in pixel {
-            let vivid = gray + saturation * (*value - gray);
-            *value = (0.5 + contrast * (vivid - 0.5) + brightness).clamp(0.0, 1.0);
+    const AUGMENT: Augment = Augment { flip: true, crop: true, colour: 0.5 };
+
+    /// A folder of `count` flat pictures of growing sizes.
+    fn folder(count: u32) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for i in 0..count {
+            let (width, height) = (5 + 3 * i, 40 - i);
+            let rgb = (0..width * height * 3).map(|k| (k.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+            let png = encode(&Picture::from_rgb(width, height, rgb), PictureFormat::Png).unwrap();
+            std::fs::write(dir.path().join(format!("{i}.png")), png).unwrap();
         }
+        dir
+    }
+
+    fn open(dir: &Path, suffix: &str) -> Result<Dataset> {
+        Dataset::open(&[format!("{}{suffix}", dir.display()).parse()?], 8, &Limits::default())
+    }
+
+    #[test]
+    fn folders_are_parted_and_bad_files_reported() {
+        let dir = folder(10);
+        std::fs::write(dir.path().join("bad.jpg"), b"no").unwrap();
+        let set = open(dir.path(), "").unwrap();
+        let held_out = (set.validation().len() + set.test().len()) / set.tile_len();
+        assert_eq!(set.len() + held_out, 10);
+        assert!(!set.validation().is_empty() && !set.test().is_empty());
+        assert_eq!((set.skipped().len(), &set.summary()[0].1), (1, &set.len()));
+        assert!(set.skipped()[0].contains("bad.jpg"));
+        assert_eq!(open(folder(2).path(), "").unwrap().len(), 2, "too few to hold any out");
+        assert!(matches!(open(folder(0).path(), ""), Err(Error::Misuse(_))));
+    }
+
+    #[test]
+    fn an_epoch_visits_each_picture_as_often_as_its_weight() {
+        let dir = folder(9);
+        let set = open(dir.path(), "@3").unwrap();
+        let order = set.epoch(7, 0);
+        let mut sorted = order.clone();
+        sorted.sort_unstable();
+        let expected: Vec<u32> = (0..set.len() as u32).flat_map(|index| [index; 3]).collect();
+        assert_eq!(sorted, expected);
+        assert_eq!(order, set.epoch(7, 0));
+        assert!(order != set.epoch(7, 1) && order != set.epoch(8, 0) && order != sorted);
+    }
+
+    #[test]
+    fn a_tile_depends_on_its_key_alone() {
+        let set = open(folder(9).path(), "").unwrap();
+        let first = Key { seed: 1, epoch: 2, position: 3 };
+        let indices: Vec<u32> = (0..40).map(|i| i % set.len() as u32).collect();
+        let batch = set.train_batch(&indices, first, &AUGMENT);
+        let (mut tile, mut other) = (vec![0.0; set.tile_len()], vec![0.0; set.tile_len()]);
+        for (n, expected) in batch.chunks_exact(set.tile_len()).enumerate() {
+            let key = Key { position: 3 + n as u64, ..first };
+            set.train_tile(indices[n], key, &AUGMENT, &mut tile);
+            assert_eq!(tile, expected);
+            assert!(tile.iter().all(|value| (0.0..=1.0).contains(value)));
+            set.train_tile(indices[n], Key { epoch: 3, ..key }, &AUGMENT, &mut other);
+            assert_ne!(tile, other);
+        }
+        assert_eq!(set.sample(5, 1, &AUGMENT), set.sample(5, 1, &AUGMENT));
+        assert_ne!(set.sample(5, 1, &AUGMENT), set.sample(5, 2, &AUGMENT));
+    }
+
+    #[test]
+    fn stl10_trains_on_one_file_and_holds_out_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let records =
+            |values: &[u8]| values.iter().flat_map(|&value| vec![value; stl10::RECORD]).collect::<Vec<_>>();
+        std::fs::write(dir.path().join("train_X.bin"), records(&[10, 20])).unwrap();
+        std::fs::write(dir.path().join("test_X.bin"), records(&[51, 102, 153])).unwrap();
+        let spec = format!("stl10:{}", dir.path().display()).parse().unwrap();
+        let set = Dataset::open(&[spec], 4, &Limits::default()).unwrap();
+        assert_eq!(set.len(), 2);
+        let values =
+            |tiles: &[f32]| tiles.chunks_exact(48).map(|tile| (tile[0] * 10.0).round()).collect::<Vec<_>>();
+        assert_eq!((values(set.validation()), values(set.test())), (vec![2.0], vec![4.0, 6.0]));
+    }
+
+    #[test]
+    fn thinning_keeps_evenly_spaced_items() {
+        assert_eq!(thin((0..10).collect(), 4), [0, 3, 5, 8]);
+        assert_eq!(thin((0..3).collect(), 4), [0, 1, 2]);
+        assert!(thin(Vec::<u8>::new(), 4).is_empty());
+    }
+
+    #[test]
+    fn large_pictures_are_shrunk() {
+        let large = plain(Picture::from_rgb(2100, 1050, vec![5; 2100 * 1050 * 3]));
+        assert_eq!((large.width, large.height), (2048, 1024));
     }
 }

@@ -1,12 +1,18 @@
 //! Folders of pictures: what is in them, and which part of the data a picture belongs to.
 
-use crate::{Error, Result, picture};
+use crate::{
+    Error, Limits, Result,
+    picture::{self, Picture},
+};
 use image::ImageFormat;
 use sha2::{Digest, Sha256};
 use std::{
     fs,
     path::{Path, PathBuf},
 };
+
+/// The part of a folder that is held out for validation, and once more for the test.
+const HELD_OUT: f64 = 0.025;
 
 /// All files in a folder and its subfolders whose extension is that of a picture format, sorted. Links to
 /// files are followed, links to folders are not, for they may lead in circles.
@@ -45,6 +51,36 @@ pub fn lot(path: &Path) -> f64 {
     leading as f64 / (1u64 << 48) as f64
 }
 
+/// What a picture is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Train,
+    Validation,
+    Test,
+}
+
+/// The parts of a folder's pictures, from their lots. Where no lot falls to a held-out part, it gets the
+/// training picture with the lowest lot.
+pub fn assign(lots: &[f64]) -> Vec<Part> {
+    if lots.len() < 3 {
+        return vec![Part::Train; lots.len()];
+    }
+    let part = |&lot: &f64| match lot {
+        lot if lot < HELD_OUT => Part::Validation,
+        lot if lot < 2.0 * HELD_OUT => Part::Test,
+        _ => Part::Train,
+    };
+    let mut parts: Vec<Part> = lots.iter().map(part).collect();
+    for wanted in [Part::Validation, Part::Test] {
+        let trained = (0..lots.len()).filter(|&i| parts[i] == Part::Train);
+        let lowest = trained.min_by(|&a, &b| lots[a].total_cmp(&lots[b]));
+        if let (Some(lowest), false) = (lowest, parts.contains(&wanted)) {
+            parts[lowest] = wanted;
+        }
+    }
+    parts
+}
+
 /// The name of a folder without the way to it, for reports and model cards.
 pub fn base_name(folder: &Path) -> String {
     let full = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
@@ -52,10 +88,43 @@ pub fn base_name(folder: &Path) -> String {
 }
 
 /// Reads a picture, and says as a line of text why where that fails: one bad file of thousands is left out.
-pub fn read_or_explain(path: &Path, limits: &crate::Limits) -> Result<picture::Picture, String> {
+pub fn read_or_explain(path: &Path, limits: &Limits) -> Result<Picture, String> {
     picture::read(path, limits).map_err(|error| match error {
         Error::Picture(what) => what,
         Error::Io { context, source } => format!("{context}: {source}"),
         other => format!("cannot read {}: {other}", path.display()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_do_not_change_when_pictures_come() {
+        let lots: Vec<f64> = (0..2000).map(|i| lot(Path::new(&format!("a/{i}.jpg")))).collect();
+        let (all, some) = (assign(&lots), assign(&lots[..1000]));
+        assert_eq!(all[..1000], some);
+        for part in [Part::Validation, Part::Test] {
+            let count = all.iter().filter(|&&p| p == part).count();
+            assert!((30..70).contains(&count), "{count} of 2000 are {part:?}");
+        }
+        assert_eq!(assign(&[0.5, 0.9, 0.4]), [Part::Test, Part::Train, Part::Validation]);
+        assert_eq!(lot(Path::new("a/x.png")), lot(Path::new("b/x.png")));
+    }
+
+    #[test]
+    fn only_pictures_are_listed_in_order() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("b/c.png")).unwrap();
+        for name in ["z.JPG", "b/c.png/x.png", "notes.txt", "b/y.webp", "none"] {
+            fs::write(dir.path().join(name), b"").unwrap();
+        }
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("circle")).unwrap();
+        let found = pictures_under(dir.path()).unwrap();
+        let names: Vec<_> = found.iter().map(|path| path.strip_prefix(dir.path()).unwrap()).collect();
+        assert_eq!(names, ["b/c.png/x.png", "b/y.webp", "z.JPG"].map(Path::new));
+        assert!(matches!(pictures_under(&dir.path().join("missing")), Err(Error::Io { .. })));
+    }
 }
