@@ -41,7 +41,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn pixel(column: u32, row: u32) -> [u8; 3] {
     let mut sum = [0.0; 3];
     for sample in 0..SAMPLES * SAMPLES {
-        let at = |pixel: u32, step: u32| (pixel as f32 + (step as f32 + 0.5) / SAMPLES as f32) / HEIGHT as f32;
+        let at =
+            |pixel: u32, step: u32| (pixel as f32 + (step as f32 + 0.5) / SAMPLES as f32) / HEIGHT as f32;
         let colour = scene((at(column, sample % SAMPLES), at(row, sample / SAMPLES)));
         sum = std::array::from_fn(|i| sum[i] + colour[i]);
     }
@@ -78,7 +79,8 @@ fn land((x, y): Point) -> Option<Colour> {
     if y > headland {
         return Some(mix(rgb(0x1d2740), rgb(0x2e3350), smoothstep(0.5, 0.6, y)));
     }
-    let ridge = |base: f32, height: f32, scale: f32, seed: f32| base - height * fractal_noise(x * scale + seed, seed);
+    let ridge =
+        |base: f32, height: f32, scale: f32, seed: f32| base - height * fractal_noise(x * scale + seed, seed);
     [
         (ridge(0.61, 0.10, 2.6, 31.0), 0x4a3f68, 0x6a4c70),
         (ridge(0.60, 0.19, 2.0, 17.0), 0x6f5383, 0x9c6580),
@@ -104,7 +106,8 @@ fn pine_height(x: f32) -> f32 {
 
 fn house((x, y): Point) -> Option<Colour> {
     let (x, y) = (x - 0.235, y - 0.555);
-    let inside = |left: f32, right: f32, top: f32, bottom: f32| x > left && x < right && y > top && y < bottom;
+    let inside =
+        |left: f32, right: f32, top: f32, bottom: f32| x > left && x < right && y > top && y < bottom;
     if inside(-0.034, -0.014, -0.045, -0.022) || inside(0.014, 0.034, -0.045, -0.022) {
         Some(rgb(0xffdc7a))
     } else if inside(-0.05, 0.05, -0.06, 0.0) {
@@ -122,7 +125,8 @@ fn house((x, y): Point) -> Option<Colour> {
 fn lake((x, y): Point) -> Colour {
     let depth = (y - SHORE) / (1.0 - SHORE);
     let wave = fractal_noise(x * (14.0 - 8.0 * depth), 26.0 * (depth + 0.05).ln()) - 0.5;
-    let mirrored = (x + 0.05 * depth * wave, (SHORE - 0.85 * (y - SHORE) + 0.1 * depth.sqrt() * wave).min(SHORE));
+    let mirrored =
+        (x + 0.05 * depth * wave, (SHORE - 0.85 * (y - SHORE) + 0.1 * depth.sqrt() * wave).min(SHORE));
     let water = mix(above_shore(mirrored), rgb(0x27305a), 0.2 + 0.4 * depth);
     let column = (-((x - SUN.0) / (0.05 + 0.1 * depth)).powi(2)).exp();
     let glitter = column * smoothstep(0.0, 0.22, wave + 0.08) * (1.0 - 0.6 * depth);

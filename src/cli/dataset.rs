@@ -1,0 +1,1 @@
+//! `aez dataset`
