@@ -30,7 +30,13 @@ pub struct Args {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=16384))]
     square: Option<u32>,
     /// Qualities to measure
-    #[arg(short = 'Q', long, value_name = "Q,Q,...", value_delimiter = ',', default_value = "15,30,45,60,75,90")]
+    #[arg(
+        short = 'Q',
+        long,
+        value_name = "Q,Q,...",
+        value_delimiter = ',',
+        default_value = "15,30,45,60,75,90"
+    )]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: Vec<u8>,
     /// Print the results as JSON instead of a table
@@ -91,6 +97,7 @@ impl Args {
             fs::create_dir_all(folder).map_err(|e| Error::io("cannot make the folder", folder, e))?;
             picture::write_atomically(&folder.join("results.json"), json.as_bytes())?;
         }
-        write_stdout(if self.json { &json } else { &results.table() }.as_bytes())
+        let shown = if self.json { json } else { results.table() };
+        write_stdout(shown.as_bytes())
     }
 }

@@ -46,7 +46,9 @@ impl Paths {
                 Ok(vec![Job { input: input.clone(), output }])
             }
             (None, [input, output]) => Ok(vec![Job { input: input.clone(), output: output.clone() }]),
-            (None, _) => Err(Failure::Usage("more than one file to read: name a folder to write to with -o".into())),
+            (None, _) => {
+                Err(Failure::Usage("more than one file to read: name a folder to write to with -o".into()))
+            }
         }
     }
 }
@@ -79,8 +81,8 @@ pub fn run_all(
     let mut failed = 0;
     for job in jobs {
         bar.set_message(job.input.display().to_string());
-        let done = check_output(&job.output, common.force)
-            .and_then(|()| write_output(&job.output, &work(job)?));
+        let done =
+            check_output(&job.output, common.force).and_then(|()| write_output(&job.output, &work(job)?));
         match done {
             Ok(()) => {}
             Err(Failure::Failed(error)) => {
@@ -123,7 +125,9 @@ pub fn complaint(input: &Path, error: &Error) -> String {
 fn check_output(output: &Path, force: bool) -> Result<(), Failure> {
     if is_standard(output) {
         if io::stdout().is_terminal() {
-            return Err(Failure::Usage("a terminal cannot show binary data: name a file, or open a pipe".into()));
+            return Err(Failure::Usage(
+                "a terminal cannot show binary data: name a file, or open a pipe".into(),
+            ));
         }
     } else if output.is_dir() {
         return Err(Failure::Usage(format!("{0} is a folder: write into it with -o {0}", output.display())));

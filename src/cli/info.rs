@@ -132,7 +132,11 @@ impl FileInfo {
                 line(&mut text, name, format!("{bytes} bytes"));
             }
         }
-        line(&mut text, "total", format!("{} bytes, {:.4} bits per pixel", self.total_bytes, self.bits_per_pixel));
+        line(
+            &mut text,
+            "total",
+            format!("{} bytes, {:.4} bits per pixel", self.total_bytes, self.bits_per_pixel),
+        );
         text
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 /// ```
 #[derive(Clone, Copy)]
 pub struct Decoder<'m> {
-    model: &'m Model,
+    pub model: &'m Model,
     /// Caps on what the file may ask for.
     pub limits: Limits,
     /// Most tiles that pass through the network together. Default [`TILES_AT_ONCE`].

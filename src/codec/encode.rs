@@ -23,7 +23,7 @@ use crate::{
 /// ```
 #[derive(Clone, Copy)]
 pub struct Encoder<'m> {
-    model: &'m Model,
+    pub model: &'m Model,
     /// Default [`Quality::REFERENCE`].
     pub quality: Quality,
     /// Whether the ICC profile and the EXIF data go into the file. Default true.

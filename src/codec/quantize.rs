@@ -33,7 +33,10 @@ pub fn quantize(latents: &Latents, tables: &Tables, quality: Quality, lambda: f3
         let range = tables.range(channel);
         let nearest = ((u / step).round() as i32).clamp(*range.start(), *range.end());
         let candidates = nearest.saturating_sub(1)..=nearest.saturating_add(1);
-        candidates.filter(|k| range.contains(k)).min_by(|&a, &b| cost(a).total_cmp(&cost(b))).unwrap_or(nearest)
+        candidates
+            .filter(|k| range.contains(k))
+            .min_by(|&a, &b| cost(a).total_cmp(&cost(b)))
+            .unwrap_or(nearest)
     };
     Symbols::new(latents.shape(), latents.values().iter().enumerate().map(choose).collect())
 }
@@ -47,4 +50,62 @@ pub fn reconstruct(symbols: &Symbols, tables: &Tables) -> Result<Latents> {
         .cells()
         .flat_map(|cell| cell.iter().enumerate().map(|(channel, &symbol)| tables.centroid(channel, symbol)));
     Latents::new(symbols.shape(), values.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{entropy::Prior, symbols::Shape};
+    use proptest::prelude::*;
+
+    const SHAPE: Shape = Shape { rows: 1, columns: 1, channels: 2 };
+
+    /// Two channels around zero, of unlike width.
+    fn prior() -> Prior {
+        let bell =
+            |i: u32| (0..4).map(|k| ((i * 7919 + k * 104_729) % 1000) as f32 / 250.0 - 2.0).sum::<f32>();
+        let samples: Vec<f32> = (0..2000).flat_map(|i| [bell(i), 20.0 * bell(i + 5000)]).collect();
+        Prior::fit(&samples, 2).unwrap()
+    }
+
+    fn chosen(u: [f32; 2], quality: u8, lambda: f32) -> Symbols {
+        let quality = Quality::new(quality).unwrap();
+        quantize(&Latents::new(SHAPE, u.to_vec()).unwrap(), &prior().at(quality), quality, lambda).unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn any_latent_gets_a_symbol_that_can_be_coded(a: f32, b: f32, quality in 1u8..=100, lambda in 0f32..1.0) {
+            let tables = prior().at(Quality::new(quality).unwrap());
+            for (channel, symbol) in chosen([a, b], quality, lambda).values().iter().enumerate() {
+                prop_assert!(tables.range(channel).contains(symbol));
+            }
+        }
+
+        #[test]
+        fn without_lambda_no_other_symbol_is_nearer(a in -8f32..8.0, b in -100f32..100.0, quality in 40u8..=100) {
+            let tables = prior().at(Quality::new(quality).unwrap());
+            for (channel, (u, &symbol)) in [a, b].into_iter().zip(chosen([a, b], quality, 0.0).values()).enumerate() {
+                let error = |symbol| (u - tables.centroid(channel, symbol)).abs();
+                prop_assert!(tables.range(channel).all(|other| error(other) >= error(symbol)));
+            }
+        }
+
+        #[test]
+        fn lambda_saves_bits(a in -8f32..8.0, b in -100f32..100.0, quality in 40u8..=100) {
+            let bits = |lambda| prior().at(Quality::new(quality).unwrap()).ideal_bits(&chosen([a, b], quality, lambda));
+            prop_assert!(bits(0.2) <= bits(0.0));
+        }
+    }
+
+    #[test]
+    fn reconstruction_lies_in_the_symbols_interval() {
+        let quality = Quality::new(63).unwrap();
+        let symbols = chosen([1.3, -17.0], 63, 0.0);
+        let latents = reconstruct(&symbols, &prior().at(quality)).unwrap();
+        for (&symbol, &u) in symbols.values().iter().zip(latents.values()) {
+            // The step at this quality is 2.
+            assert!((u - 2.0 * symbol as f32).abs() <= 1.0, "{symbol} at {u}");
+        }
+    }
 }

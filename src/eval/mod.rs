@@ -84,7 +84,8 @@ impl Results {
     /// Draws the curves from what was measured on each picture.
     #[must_use]
     pub fn new(measured: Vec<Measured>) -> Self {
-        let (unquantized, rows): (Vec<_>, Vec<_>) = measured.into_iter().map(|m| (m.unquantized, m.rows)).unzip();
+        let (unquantized, rows): (Vec<_>, Vec<_>) =
+            measured.into_iter().map(|m| (m.unquantized, m.rows)).unzip();
         let images = rows.concat();
         Self {
             curves: curves(&images),
@@ -132,7 +133,10 @@ fn curves(rows: &[Row]) -> BTreeMap<String, Vec<Point>> {
         bpp: mean(rows.iter().map(|row| row.bpp)),
         distortion: Distortion::mean(&rows.iter().map(|row| row.distortion).collect::<Vec<_>>()),
     };
-    groups.into_iter().map(|(codec, by_quality)| (codec, by_quality.into_iter().map(point).collect())).collect()
+    groups
+        .into_iter()
+        .map(|(codec, by_quality)| (codec, by_quality.into_iter().map(point).collect()))
+        .collect()
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
@@ -160,7 +164,8 @@ mod tests {
             measured(30.0, &[row(80, 100, 20.0), row(9, 10, 10.0)]),
             measured(40.0, &[row(80, 300, 30.0), row(9, 30, 11.0)]),
         ]);
-        let points: Vec<_> = results.curves[CODEC].iter().map(|p| (p.quality, p.bytes, p.bpp, p.distortion.psnr)).collect();
+        let points: Vec<_> =
+            results.curves[CODEC].iter().map(|p| (p.quality, p.bytes, p.bpp, p.distortion.psnr)).collect();
         assert_eq!(points, [(9, 20.0, 2.5, 10.5), (80, 200.0, 25.0, 25.0)]);
         assert_eq!(results.unquantized.unwrap().psnr, 35.0);
         let table = results.table();
@@ -171,7 +176,11 @@ mod tests {
 
     #[test]
     fn results_are_written_under_the_names_that_others_read() {
-        let results = Results { images: vec![row(5, 8, 20.0)], curves: curves(&[row(5, 8, 20.0)]), ..Results::default() };
+        let results = Results {
+            images: vec![row(5, 8, 20.0)],
+            curves: curves(&[row(5, 8, 20.0)]),
+            ..Results::default()
+        };
         let json = serde_json::to_value(&results).unwrap();
         for name in ["path", "codec", "quality", "bytes", "bpp", "psnr", "ms_ssim", "encode_s", "decode_s"] {
             assert!(!json["images"][0][name].is_null(), "{name}");
