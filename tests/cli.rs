@@ -149,7 +149,7 @@ fn one_bad_file_does_not_stop_the_others() {
 fn wrong_use_is_told_from_failure() {
     let place = Place::new();
     for (args, complaint) in [
-        (&["compress"][..], "IN"),
+        (&["compress"][..], "IN... [OUT | -o DIR]"),
         (&["compress", "a", "b", "c"], "-o"),
         (&["compress", "a.png", "."], "-o ."),
         (&["compress", "a.png", "--quality", "0"], "1..=100"),

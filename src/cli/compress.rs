@@ -14,6 +14,7 @@ use super::{
 
 /// Turn pictures into .aez files
 #[derive(clap::Args)]
+#[command(override_usage = "aez compress [OPTIONS] IN... [OUT | -o DIR]")]
 pub struct Args {
     #[command(flatten)]
     paths: Paths,

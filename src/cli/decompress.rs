@@ -15,6 +15,7 @@ use super::{
 
 /// Turn .aez files into pictures
 #[derive(clap::Args)]
+#[command(override_usage = "aez decompress [OPTIONS] IN... [OUT | -o DIR]")]
 pub struct Args {
     #[command(flatten)]
     paths: Paths,

@@ -13,7 +13,7 @@ use aez::{
 
 use super::{
     common::{Common, LimitArgs},
-    failure::{Failure, chain},
+    failure::{Failure, chain, complain},
     files::{complaint, progress_bar, write_stdout},
 };
 
@@ -58,7 +58,7 @@ impl Args {
             bar.set_message(path.display().to_string());
             match self.measure(&sweep, path, &limits) {
                 Ok(one) => measured.push(one),
-                Err(error) => bar.suspend(|| eprintln!("aez: {}", complaint(path, &error))),
+                Err(error) => bar.suspend(|| complain(&complaint(path, &error))),
             }
             bar.inc(1);
         }

@@ -1,6 +1,10 @@
 //! How a subcommand ends other than well, and what the user then sees.
 
-use std::{error::Error, io, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 /// Why a subcommand did not do all that it was asked.
 #[derive(Debug)]
@@ -34,22 +38,27 @@ impl Failure {
     pub fn report(&self) -> ExitCode {
         match self {
             Self::Usage(what) => {
-                eprintln!("aez: {what}\n\nFor more information, try 'aez help'.");
+                complain(&format!("{what}\n\nFor more information, try 'aez help'."));
                 ExitCode::from(2)
             }
             Self::Failed(error) => {
-                eprintln!("aez: {}", chain(error));
+                complain(&chain(error));
                 ExitCode::FAILURE
             }
             Self::Files { failed, total } => {
                 if *total > 1 {
-                    eprintln!("aez: {failed} of {total} files failed");
+                    complain(&format!("{failed} of {total} files failed"));
                 }
                 ExitCode::FAILURE
             }
             Self::ClosedPipe => ExitCode::SUCCESS,
         }
     }
+}
+
+/// Says something on the standard error; where that is closed, there is nobody to hear it.
+pub fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "aez: {what}");
 }
 
 /// An error and its causes in one line. A message that already ends in its cause's is not repeated.

@@ -15,14 +15,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     common::Common,
-    failure::{Failure, chain},
+    failure::{Failure, chain, complain},
 };
 
 /// The files that a subcommand reads and writes.
 #[derive(Args)]
 pub struct Paths {
     /// Files to read; without -o, the second of two is written. `-` is standard input or output
-    #[arg(required = true, value_name = "IN... [OUT]")]
+    #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Folder to write to, made if need be
     #[arg(short, long, value_name = "DIR")]
@@ -87,7 +87,7 @@ pub fn run_all(
             Ok(()) => {}
             Err(Failure::Failed(error)) => {
                 failed += 1;
-                bar.suspend(|| eprintln!("aez: {}", complaint(&job.input, &error)));
+                bar.suspend(|| complain(&complaint(&job.input, &error)));
             }
             Err(failure) => return Err(failure),
         }

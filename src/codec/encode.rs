@@ -28,8 +28,7 @@ pub struct Encoder<'m> {
     pub quality: Quality,
     /// Whether the ICC profile and the EXIF data go into the file. Default true.
     pub keep_metadata: bool,
-    /// Bits against squared error when symbols are chosen, see [`quantize::quantize`]; 0 is plain rounding.
-    /// Default [`quantize::LAMBDA`].
+    /// Weight of the rate when symbols are chosen, see [`quantize::quantize`]. Default [`quantize::LAMBDA`].
     pub lambda: f32,
     /// Most tiles that pass through the network together. Default [`TILES_AT_ONCE`].
     pub tiles_at_once: usize,
