@@ -238,6 +238,35 @@ fn eval_measures_folders_and_files() {
 }
 
 #[test]
+fn a_folder_is_packed_as_a_data_set() {
+    let place = Place::new();
+    fs::create_dir(place.path("photos")).unwrap();
+    place.draw("photos/a.png", 120, 100);
+    place.draw("photos/b.png", 50, 60);
+    let pack = ["dataset", "pack", "photos", "--out", "packed", "--test-fraction", "0"];
+    place.run(&pack);
+    let len = |name| fs::metadata(place.path(name)).unwrap().len();
+    assert_eq!((len("packed/train_X.bin"), len("packed/test_X.bin")), (2 * 3 * 96 * 96, 0));
+    place.aez(&pack).assert().code(1).stderr(contains("train_X.bin exists"));
+    fs::write(place.path("photos/bad.png"), "no picture").unwrap();
+    place
+        .aez(&pack)
+        .arg("--force")
+        .assert()
+        .code(1)
+        .stderr(contains("bad.png").and(contains("1 of 3 files failed")));
+}
+
+#[test]
+fn a_data_set_that_cannot_be_had_is_a_failure() {
+    let place = Place::new();
+    // Nothing listens on a port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}/x.tar.gz");
+    place.aez(&["dataset", "fetch", "stl10", "out", "--url", &url]).assert().code(1).stderr(contains(url));
+}
+
+#[test]
 fn completions_and_manual_pages_are_printed() {
     let place = Place::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {

@@ -102,10 +102,14 @@ pub fn progress_bar(files: usize, quiet: bool) -> ProgressBar {
     if quiet || files < 2 {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:24} {pos}/{len} {wide_msg} {eta}");
-    let bar = ProgressBar::new(files as u64);
+    styled(files as u64, "{bar:24} {pos}/{len} {wide_msg} {eta}")
+}
+
+/// A bar that is drawn by the template, which is one of the program's own.
+pub fn styled(length: u64, template: &str) -> ProgressBar {
+    let bar = ProgressBar::new(length);
     bar.enable_steady_tick(Duration::from_millis(200));
-    match style {
+    match ProgressStyle::with_template(template) {
         Ok(style) => bar.with_style(style),
         Err(_) => bar,
     }
