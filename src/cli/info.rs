@@ -36,7 +36,7 @@ impl Args {
             error => Error::Misuse(complaint(&self.file, &error)),
         };
         match Header::parse(&bytes) {
-            Err(Error::NotAez(_)) => self.print_model(&Model::from_bytes(&bytes).map_err(named)?),
+            Err(Error::NotAez(_)) => self.print_model(&Model::from_bytes(bytes).map_err(named)?),
             _ => self.print_file(&FileInfo::new(&bytes, common).map_err(named)?),
         }
     }
