@@ -158,6 +158,20 @@ fn misuse_and_limits_are_reported() {
 }
 
 #[test]
+fn the_content_for_zstd_is_all_low_bytes_then_the_high_bytes_of_wide_channels() {
+    // Two cells each: ±1 base step, and ±512.
+    let half = 0x8000_u16.to_le_bytes();
+    let channel = |spacing: u32| [&2_u16.to_le_bytes()[..], &spacing.to_le_bytes(), &half, &half].concat();
+    let prior = Prior::from_bytes(&[channel(256), channel(1 << 17)].concat(), 2).unwrap();
+    let tables = prior.at(Quality::REFERENCE);
+    let shape = Shape { rows: 2, columns: 1, channels: 2 };
+    let symbols = Symbols::new(shape, vec![1, -300, -1, 2]).unwrap();
+    let bytes = encode_with(Coder::Zstd, &symbols, &tables).unwrap();
+    assert_eq!(frame::decompress(&bytes, 6, None).unwrap(), [2, 0x57, 1, 4, 0x02, 0]);
+    assert_eq!(decode_unlimited(Coder::Zstd, &bytes, shape, &tables).unwrap(), symbols);
+}
+
+#[test]
 fn zstd_refuses_symbols_outside_of_the_tables() {
     let tables = prior().at(quality(1));
     assert_eq!(tables.range(199), 0..=0);

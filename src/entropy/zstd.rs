@@ -1,8 +1,9 @@
-//! Symbols as bytes, channel after channel, in a zstd frame.
+//! Symbols as bytes, cell after cell, in a zstd frame.
 //!
-//! A symbol is mapped to a natural number, `0, -1, 1, -2, 2, ...` to `0, 1, 2, 3, 4, ...`. A channel whose
-//! numbers all fit takes a byte for each cell; any other one takes the low bytes of all its cells, then the
-//! high bytes. So the length of the content follows from the tables, and is known before decompression.
+//! A symbol is mapped to a natural number, `0, -1, 1, -2, 2, ...` to `0, 1, 2, 3, 4, ...`. The content is the low
+//! byte of each number, and after all of them the high bytes of the *wide* channels, those whose tables have
+//! numbers of more than eight bits. So its length follows from the tables, and is known before decompression.
+//! The order by cells and not by channels makes a repeated tile a single match.
 
 use super::{
     frame,
@@ -15,14 +16,10 @@ use crate::{
 
 /// Codes symbols that are known to be in the range of the tables.
 pub fn encode(symbols: &Symbols, tables: &Tables, dictionary: Option<&[u8]>) -> Result<Vec<u8>> {
-    let (values, stride) = (symbols.values(), tables.channels().len());
-    let mut content = Vec::new();
-    for (channel, table) in tables.channels().iter().enumerate() {
-        for plane in 0..bytes_per_symbol(table) {
-            let column = values.iter().skip(channel).step_by(stride);
-            content.extend(column.map(|&symbol| to_natural(symbol).to_le_bytes()[plane]));
-        }
-    }
+    let wide = wide_channels(tables);
+    let low = symbols.values().iter().map(|&symbol| to_natural(symbol).to_le_bytes()[0]);
+    let high = symbols.cells().flat_map(|cell| wide.iter().map(|&c| to_natural(cell[c]).to_le_bytes()[1]));
+    let content: Vec<u8> = low.chain(high).collect();
     frame::compress(&content, dictionary)
 }
 
@@ -30,23 +27,22 @@ pub fn encode(symbols: &Symbols, tables: &Tables, dictionary: Option<&[u8]>) -> 
 pub fn decode(bytes: &[u8], shape: Shape, tables: &Tables, dictionary: Option<&[u8]>) -> Result<Symbols> {
     let too_large = || Error::Misuse(format!("{shape:?} is too large"));
     let length = raw_len(shape, tables).ok_or_else(too_large)?;
-    let mut content = &frame::decompress(bytes, length, dictionary)?[..];
-    let cells = shape.cells() as usize;
-    let stride = tables.channels().len();
-    let mut values = vec![0; cells * stride];
-    for (channel, table) in tables.channels().iter().enumerate() {
-        let planes;
-        (planes, content) = content.split_at(cells * bytes_per_symbol(table));
-        for (cell, &low) in planes[..cells].iter().enumerate() {
-            let high = planes.get(cells + cell).copied().unwrap_or(0);
+    let content = frame::decompress(bytes, length, dictionary)?;
+    let channels = tables.channels();
+    let (low, high) = content.split_at(content.len() - shape.cells() as usize * wide_channels(tables).len());
+    let mut high = high.iter();
+    let mut values = Vec::with_capacity(low.len());
+    for cell in low.chunks_exact(channels.len()) {
+        for ((channel, table), &low) in channels.iter().enumerate().zip(cell) {
+            let high = if is_wide(table) { high.next().copied().unwrap_or(0) } else { 0 };
             let symbol = from_natural(u16::from_le_bytes([low, high]));
             if symbol.abs() > table.max {
+                let max = table.max;
                 return Err(Error::damaged(format_args!(
-                    "symbol {symbol} of channel {channel} is not within ±{}",
-                    table.max
+                    "symbol {symbol} of channel {channel} is not within ±{max}"
                 )));
             }
-            values[cell * stride + channel] = symbol;
+            values.push(symbol);
         }
     }
     Symbols::new(shape, values)
@@ -54,12 +50,15 @@ pub fn decode(bytes: &[u8], shape: Shape, tables: &Tables, dictionary: Option<&[
 
 /// Length of the content before compression.
 pub fn raw_len(shape: Shape, tables: &Tables) -> Option<u64> {
-    let bytes_per_cell: usize = tables.channels().iter().map(bytes_per_symbol).sum();
-    shape.cells().checked_mul(bytes_per_cell as u64)
+    shape.cells().checked_mul((tables.channels().len() + wide_channels(tables).len()) as u64)
 }
 
-fn bytes_per_symbol(table: &Table) -> usize {
-    if to_natural(table.max) <= 0xFF { 1 } else { 2 }
+fn wide_channels(tables: &Tables) -> Vec<usize> {
+    (0..).zip(tables.channels()).filter(|(_, table)| is_wide(table)).map(|(channel, _)| channel).collect()
+}
+
+fn is_wide(table: &Table) -> bool {
+    to_natural(table.max) > 0xFF
 }
 
 fn to_natural(symbol: i32) -> u16 {
