@@ -22,8 +22,8 @@ use crate::{
     symbols::Shape,
 };
 
-/// Tiles that pass through the network together unless told otherwise: enough to keep it busy, few enough for
-/// its activations to stay near 200 MiB.
+/// Tiles that are handed to the network together unless told otherwise: enough for every thread to have work, few
+/// enough for what they hold to stay within tens of megabytes.
 pub const TILES_AT_ONCE: usize = 32;
 
 /// The latents of a picture before quantization, or after it: one value a symbol, in the same order, in units
