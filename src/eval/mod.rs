@@ -1,1 +1,199 @@
-//! To be written.
+//! Rate and distortion over many pictures, by the real codec: every byte of a file counts.
+
+mod sweep;
+
+use std::{collections::BTreeMap, fmt::Write};
+
+use serde::Serialize;
+
+pub use sweep::{Measured, Sweep};
+
+use crate::{
+    error::Result,
+    picture::{Picture, ms_ssim, psnr},
+};
+
+/// The name of this codec in results.
+pub const CODEC: &str = "aez";
+/// Equal pictures count as this many decibels, so that means stay finite.
+pub const MAX_PSNR: f64 = 100.0;
+
+/// How much a decoded picture differs from the original, or the mean of that over pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Distortion {
+    /// Decibels, over 8-bit RGB, at most [`MAX_PSNR`].
+    pub psnr: f64,
+    /// 1 for equal pictures.
+    pub ms_ssim: f64,
+}
+
+/// One picture at one quality.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    pub path: String,
+    pub codec: String,
+    pub quality: u32,
+    /// Of the whole file.
+    pub bytes: u64,
+    pub bpp: f64,
+    #[serde(flatten)]
+    pub distortion: Distortion,
+    /// Seconds from a picture in memory to a file in memory.
+    pub encode_s: f64,
+    /// Seconds from a file in memory to a picture in memory.
+    pub decode_s: f64,
+}
+
+/// The means over all pictures at one quality.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Point {
+    pub quality: u32,
+    pub bytes: f64,
+    pub bpp: f64,
+    #[serde(flatten)]
+    pub distortion: Distortion,
+}
+
+/// All that was measured; `results.json` is this.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Results {
+    pub images: Vec<Row>,
+    /// Codec to its points in order of quality.
+    pub curves: BTreeMap<String, Vec<Point>>,
+    /// Codec, and the codec that it is compared with, to the difference in rate at equal quality in percent.
+    pub bd_rate: BTreeMap<String, BTreeMap<String, f64>>,
+    /// What the network alone does to the pictures, without quantization.
+    pub unquantized: Option<Distortion>,
+}
+
+impl Distortion {
+    /// Compares a decoded picture with the original.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`](crate::Error::Misuse) when the sizes differ.
+    pub fn between(original: &Picture, decoded: &Picture) -> Result<Self> {
+        Ok(Self { psnr: psnr(original, decoded)?.min(MAX_PSNR), ms_ssim: ms_ssim(original, decoded)? })
+    }
+
+    fn mean(all: &[Self]) -> Self {
+        Self { psnr: mean(all.iter().map(|d| d.psnr)), ms_ssim: mean(all.iter().map(|d| d.ms_ssim)) }
+    }
+}
+
+impl Results {
+    /// Draws the curves from what was measured on each picture.
+    #[must_use]
+    pub fn new(measured: Vec<Measured>) -> Self {
+        let (unquantized, rows): (Vec<_>, Vec<_>) =
+            measured.into_iter().map(|m| (m.unquantized, m.rows)).unzip();
+        let images = rows.concat();
+        Self {
+            curves: curves(&images),
+            unquantized: (!unquantized.is_empty()).then(|| Distortion::mean(&unquantized)),
+            images,
+            ..Self::default()
+        }
+    }
+
+    /// The curves as text in columns.
+    #[must_use]
+    pub fn table(&self) -> String {
+        let mut text = format!(
+            "{:<12} {:>7} {:>10} {:>9} {:>7} {:>8}\n",
+            "codec", "quality", "bytes", "bpp", "PSNR", "MS-SSIM"
+        );
+        // Writing to a string cannot fail.
+        if let Some(Distortion { psnr, ms_ssim }) = self.unquantized {
+            let _ = writeln!(
+                text,
+                "{:<12} {:>7} {:>10} {:>9} {psnr:>7.2} {ms_ssim:>8.4}",
+                "unquantized", "-", "-", "-"
+            );
+        }
+        for (codec, points) in &self.curves {
+            for Point { quality, bytes, bpp, distortion: Distortion { psnr, ms_ssim } } in points {
+                let _ = writeln!(
+                    text,
+                    "{codec:<12} {quality:>7} {bytes:>10.1} {bpp:>9.4} {psnr:>7.2} {ms_ssim:>8.4}"
+                );
+            }
+        }
+        text
+    }
+}
+
+fn curves(rows: &[Row]) -> BTreeMap<String, Vec<Point>> {
+    let mut groups = BTreeMap::<_, BTreeMap<_, Vec<&Row>>>::new();
+    for row in rows {
+        groups.entry(row.codec.clone()).or_default().entry(row.quality).or_default().push(row);
+    }
+    let point = |(quality, rows): (u32, Vec<&Row>)| Point {
+        quality,
+        bytes: mean(rows.iter().map(|row| row.bytes as f64)),
+        bpp: mean(rows.iter().map(|row| row.bpp)),
+        distortion: Distortion::mean(&rows.iter().map(|row| row.distortion).collect::<Vec<_>>()),
+    };
+    groups
+        .into_iter()
+        .map(|(codec, by_quality)| (codec, by_quality.into_iter().map(point).collect()))
+        .collect()
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len() as f64;
+    values.sum::<f64>() / count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(quality: u32, bytes: u64, psnr: f64) -> Row {
+        let distortion = Distortion { psnr, ms_ssim: 0.5 };
+        let (path, codec) = ("x.png".into(), CODEC.into());
+        Row { path, codec, quality, bytes, bpp: bytes as f64 / 8.0, distortion, encode_s: 0.0, decode_s: 0.0 }
+    }
+
+    #[test]
+    fn curves_are_means_in_order_of_quality() {
+        let measured = |psnr, rows: &[Row]| Measured {
+            unquantized: Distortion { psnr, ms_ssim: 0.9 },
+            rows: rows.to_vec(),
+        };
+        let results = Results::new(vec![
+            measured(30.0, &[row(80, 100, 20.0), row(9, 10, 10.0)]),
+            measured(40.0, &[row(80, 300, 30.0), row(9, 30, 11.0)]),
+        ]);
+        let points: Vec<_> =
+            results.curves[CODEC].iter().map(|p| (p.quality, p.bytes, p.bpp, p.distortion.psnr)).collect();
+        assert_eq!(points, [(9, 20.0, 2.5, 10.5), (80, 200.0, 25.0, 25.0)]);
+        assert_eq!(results.unquantized.unwrap().psnr, 35.0);
+        let table = results.table();
+        let words: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(words[1], ["unquantized", "-", "-", "-", "35.00", "0.9000"]);
+        assert_eq!(words[3], ["aez", "80", "200.0", "25.0000", "25.00", "0.5000"]);
+    }
+
+    #[test]
+    fn results_are_written_under_the_names_that_others_read() {
+        let results = Results {
+            images: vec![row(5, 8, 20.0)],
+            curves: curves(&[row(5, 8, 20.0)]),
+            ..Results::default()
+        };
+        let json = serde_json::to_value(&results).unwrap();
+        for name in ["path", "codec", "quality", "bytes", "bpp", "psnr", "ms_ssim", "encode_s", "decode_s"] {
+            assert!(!json["images"][0][name].is_null(), "{name}");
+        }
+        for name in ["quality", "bytes", "bpp", "psnr", "ms_ssim"] {
+            assert!(!json["curves"]["aez"][0][name].is_null(), "{name}");
+        }
+        assert!(json["bd_rate"].is_object());
+    }
+
+    #[test]
+    fn no_pictures_no_curves() {
+        let results = Results::new(Vec::new());
+        assert!(results.curves.is_empty() && results.unquantized.is_none());
+    }
+}

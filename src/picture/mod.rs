@@ -1,11 +1,13 @@
 //! Pictures: reading and writing their files, scaling them, cutting them into tiles, comparing two.
 
+pub mod folder;
 pub mod format;
 pub mod io;
 pub mod metrics;
 pub mod resample;
 pub mod tiles;
 
+pub use folder::pictures_under;
 pub use format::{PictureFormat, encode};
 pub use io::{decode, read, write_atomically};
 pub use metrics::{ms_ssim, mse, psnr, psnr_of_mse};

@@ -217,7 +217,7 @@ fn from_stl10(folder: &Path, tile: usize) -> Result<Parts> {
 }
 
 fn from_folder(folder: &Path, tile: usize, limits: &Limits) -> Result<(Parts, Vec<String>)> {
-    let paths = folder::pictures_under(folder)?;
+    let paths = picture::pictures_under(folder)?;
     let lots: Vec<f64> = paths.iter().map(|path| folder::lot(path)).collect();
     let read = |(path, part): (_, Part)| {
         let picture = folder::read_or_explain(path, limits)?;

@@ -1,46 +1,14 @@
-//! Folders of pictures: what is in them, and which part of the data a picture belongs to.
+//! Folders of pictures: which part of the data each belongs to, and what is told of them.
 
 use crate::{
     Error, Limits, Result,
     picture::{self, Picture},
 };
-use image::ImageFormat;
 use sha2::{Digest, Sha256};
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 /// The part of a folder that is held out for validation, and once more for the test.
 const HELD_OUT: f64 = 0.025;
-
-/// All files in a folder and its subfolders whose extension is that of a picture format, sorted. Links to
-/// files are followed, links to folders are not, for they may lead in circles.
-///
-/// # Errors
-/// [`Error::Io`] when a folder cannot be listed, [`Error::Misuse`] when there is no such file.
-pub fn pictures_under(folder: &Path) -> Result<Vec<PathBuf>> {
-    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
-    while let Some(folder) = folders.pop() {
-        let failed = |source| Error::io("cannot list the folder", &folder, source);
-        for entry in fs::read_dir(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
-            if kind.is_dir() {
-                folders.push(path);
-            } else if ImageFormat::from_path(&path).is_ok_and(|format| format.reading_enabled())
-                && path.is_file()
-            {
-                found.push(path);
-            }
-        }
-    }
-    if found.is_empty() {
-        return Err(Error::Misuse(format!("there is no picture in the folder {}", folder.display())));
-    }
-    found.sort();
-    Ok(found)
-}
 
 /// A number in [0, 1) that depends on a file's name alone, not on its folder: it decides the picture's part, so
 /// that no picture changes sides when others come or go.
@@ -111,20 +79,5 @@ mod tests {
         }
         assert_eq!(assign(&[0.5, 0.9, 0.4]), [Part::Test, Part::Train, Part::Validation]);
         assert_eq!(lot(Path::new("a/x.png")), lot(Path::new("b/x.png")));
-    }
-
-    #[test]
-    fn only_pictures_are_listed_in_order() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir_all(dir.path().join("b/c.png")).unwrap();
-        for name in ["z.JPG", "b/c.png/x.png", "notes.txt", "b/y.webp", "none"] {
-            fs::write(dir.path().join(name), b"").unwrap();
-        }
-        #[cfg(unix)]
-        std::os::unix::fs::symlink(dir.path(), dir.path().join("circle")).unwrap();
-        let found = pictures_under(dir.path()).unwrap();
-        let names: Vec<_> = found.iter().map(|path| path.strip_prefix(dir.path()).unwrap()).collect();
-        assert_eq!(names, ["b/c.png/x.png", "b/y.webp", "z.JPG"].map(Path::new));
-        assert!(matches!(pictures_under(&dir.path().join("missing")), Err(Error::Io { .. })));
     }
 }

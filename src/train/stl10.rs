@@ -115,7 +115,7 @@ pub fn pack(folder: &Path, out: &Path, test_fraction: f64, limits: &Limits) -> R
         )));
     }
     let failed = |source| Error::io("cannot write to the folder", out, source);
-    let paths = folder::pictures_under(folder)?;
+    let paths = picture::pictures_under(folder)?;
     fs::create_dir_all(out).map_err(failed)?;
     let (mut train, mut test) = (temporary_in(out).map_err(failed)?, temporary_in(out).map_err(failed)?);
     let mut packed = Packed { train: 0, test: 0, skipped: Vec::new() };

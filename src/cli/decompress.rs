@@ -1,0 +1,50 @@
+//! `aez decompress`
+
+use std::path::Path;
+
+use aez::{
+    codec::Decoder,
+    picture::{self, PictureFormat},
+};
+
+use super::{
+    common::{Common, LimitArgs},
+    failure::Failure,
+    files::{Job, Paths, is_standard, read_input, run_all},
+};
+
+/// Turn .aez files into pictures
+#[derive(clap::Args)]
+#[command(override_usage = "aez decompress [OPTIONS] IN... [OUT | -o DIR]")]
+pub struct Args {
+    #[command(flatten)]
+    paths: Paths,
+    /// Format of the pictures, such as png or jpg [default: that of the output's name, else png]
+    #[arg(long, value_name = "EXTENSION")]
+    format: Option<String>,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+impl Args {
+    pub fn run(&self, common: &Common) -> Result<(), Failure> {
+        let jobs = self.paths.jobs(self.format.as_deref().unwrap_or("png"))?;
+        for job in &jobs {
+            self.format_of(job).map_err(|e| Failure::Usage(e.to_string()))?;
+        }
+        let mut decoder = Decoder::new(common.load_model()?);
+        decoder.limits = self.limits.limits();
+        run_all(&jobs, common, |job| {
+            let picture = decoder.decode(&read_input(&job.input, decoder.limits.max_memory)?)?;
+            picture::encode(&picture, self.format_of(job)?)
+        })
+    }
+
+    fn format_of(&self, job: &Job) -> aez::Result<PictureFormat> {
+        match &self.format {
+            Some(extension) => PictureFormat::from_path(Path::new(&format!("picture.{extension}"))),
+            None if is_standard(&job.output) => Ok(PictureFormat::Png),
+            None => PictureFormat::from_path(&job.output),
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! `aez man`
+
+use clap::CommandFactory;
+
+use super::{Cli, failure::Failure, files::write_stdout};
+
+/// Print the manual page of aez, or of one of its subcommands, in roff
+#[derive(clap::Args)]
+pub struct Args {
+    /// The subcommand whose page to print
+    #[arg(value_name = "COMMAND")]
+    subcommand: Option<String>,
+}
+
+impl Args {
+    pub fn run(&self) -> Result<(), Failure> {
+        let mut command = Cli::command();
+        command.build();
+        if let Some(name) = &self.subcommand {
+            let found = command.find_subcommand(name).cloned();
+            command = found.ok_or_else(|| Failure::Usage(format!("aez has no subcommand '{name}'")))?;
+        }
+        let mut page = Vec::new();
+        clap_mangen::Man::new(command).render(&mut page).map_err(Failure::from_stdout)?;
+        write_stdout(&page)
+    }
+}

@@ -1,0 +1,75 @@
+//! The command line: what each subcommand accepts, and nothing that the library should know.
+//!
+//! Exit codes: 0 all is done, 1 something failed, 2 wrong use. What a subcommand has to say goes to the standard
+//! output, complaints and progress to the standard error.
+
+mod common;
+mod completions;
+mod compress;
+mod dataset;
+mod decompress;
+mod eval;
+mod failure;
+mod files;
+mod info;
+mod man;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use self::{common::Common, failure::Failure};
+
+/// A neural image codec for pictures that must fit in a hundred bytes
+#[derive(Parser)]
+#[command(name = "aez", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Compress(compress::Args),
+    Decompress(decompress::Args),
+    Info(info::Args),
+    Eval(eval::Args),
+    Dataset(dataset::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// Parses the command line, obeys it, and reports what failed.
+pub fn run() -> ExitCode {
+    let Cli { command, common } = Cli::parse();
+    match common.start().and_then(|()| command.run(&common)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+impl Command {
+    fn run(self, common: &Common) -> Result<(), Failure> {
+        match self {
+            Self::Compress(args) => args.run(common),
+            Self::Decompress(args) => args.run(common),
+            Self::Info(args) => args.run(common),
+            Self::Eval(args) => args.run(common),
+            Self::Dataset(args) => args.run(common),
+            Self::Completions(args) => args.run(),
+            Self::Man(args) => args.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,178 @@
+//! Pictures of every kind and size through both roads, with a tiny model.
+
+use std::{io::Write, sync::LazyLock};
+
+use aez::{
+    Error, Limits, Quality,
+    codec::{Decoder, Encoder},
+    container::{Container, ModelId},
+    model::{self, Model},
+    picture::{self, Picture, PictureFormat, psnr},
+};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use proptest::prelude::*;
+
+static MODEL: LazyLock<Model> = LazyLock::new(model::tiny);
+
+/// Colours that change slowly, so that the tiny model can follow.
+fn smooth(width: u32, height: u32) -> Picture {
+    let wave = |phase: f32| (127.5 + 100.0 * phase.sin()) as u8;
+    let pixel = |i: u32| {
+        let (x, y) = ((i % width) as f32, (i / width) as f32);
+        [wave(x / 40.0), wave(y / 50.0 + 1.0), wave((x + y) / 60.0)]
+    };
+    Picture::from_rgb(width, height, (0..width * height).flat_map(pixel).collect())
+}
+
+fn round_trip(picture: &Picture) -> Picture {
+    let bytes = Encoder::new(&MODEL).encode(picture).unwrap();
+    Decoder::new(&MODEL).decode(&bytes).unwrap()
+}
+
+#[test]
+fn every_size_comes_back() {
+    for (width, height) in [(1, 1), (1, 40), (16, 16), (15, 17), (95, 97), (97, 200)] {
+        let original = smooth(width, height);
+        let decoded = round_trip(&original);
+        assert_eq!((decoded.width, decoded.height), (width, height));
+        let psnr = psnr(&original, &decoded).unwrap();
+        assert!(psnr > 20.0, "{width}x{height}: {psnr:.1} dB");
+    }
+}
+
+#[test]
+fn every_kind_of_picture_comes_back_as_its_kind() {
+    let gray =
+        DynamicImage::ImageLuma8(image::GrayImage::from_fn(40, 30, |x, y| [(3 * x + 2 * y) as u8].into()));
+    let translucent = DynamicImage::ImageRgba8(image::RgbaImage::from_fn(40, 30, |x, y| {
+        [(5 * x) as u8, (6 * y) as u8, 90, (x * y) as u8].into()
+    }));
+    let kinds = [
+        (png(&gray), ColorType::L8),
+        (png(&gray.to_luma_alpha8().into()), ColorType::La8),
+        (png(&gray.to_luma16().into()), ColorType::L8),
+        (png(&translucent.to_rgb8().into()), ColorType::Rgb8),
+        (png(&translucent), ColorType::Rgba8),
+        (png(&translucent.to_rgba16().into()), ColorType::Rgba8),
+        (png(&translucent.to_luma_alpha16().into()), ColorType::La8),
+        (palette_png(), ColorType::Rgb8),
+    ];
+    for (file, kind) in kinds {
+        let original = picture::decode(&file, &Limits::default()).unwrap();
+        let decoded = round_trip(&original);
+        assert_eq!(decoded.alpha, original.alpha, "{kind:?}");
+        let written = picture::encode(&decoded, PictureFormat::Png).unwrap();
+        let reader = ImageReader::with_format(std::io::Cursor::new(&written), ImageFormat::Png);
+        let decoder = reader.into_decoder().unwrap();
+        assert_eq!(decoder.color_type(), kind);
+        assert_eq!(decoder.dimensions(), (original.width, original.height), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_bytes_do_not_depend_on_threads_or_groups() {
+    let original = smooth(97, 200);
+    let encode = |threads: usize, tiles_at_once: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| Encoder { tiles_at_once, ..Encoder::new(&MODEL) }.encode(&original)).unwrap()
+    };
+    let bytes = encode(1, 32);
+    for (threads, tiles_at_once) in [(4, 32), (1, 1), (4, 5), (2, 1000), (1, 0)] {
+        assert_eq!(encode(threads, tiles_at_once), bytes, "{threads} threads, {tiles_at_once} tiles at once");
+    }
+    let decode = |tiles_at_once| Decoder { tiles_at_once, ..Decoder::new(&MODEL) }.decode(&bytes).unwrap();
+    assert_eq!(decode(1), decode(32));
+}
+
+#[test]
+fn a_higher_quality_is_a_larger_file_and_a_better_picture() {
+    let original = smooth(64, 64);
+    let measure = |quality| {
+        let encoder = Encoder { quality: Quality::new(quality).unwrap(), ..Encoder::new(&MODEL) };
+        let bytes = encoder.encode(&original).unwrap();
+        (bytes.len(), psnr(&original, &Decoder::new(&MODEL).decode(&bytes).unwrap()).unwrap())
+    };
+    let (low, middle, high) = (measure(20), measure(60), measure(90));
+    assert!(low.0 < middle.0 && middle.0 < high.0, "{low:?} {middle:?} {high:?}");
+    assert!(low.1 < middle.1 && middle.1 < high.1, "{low:?} {middle:?} {high:?}");
+}
+
+#[test]
+fn metadata_is_kept_unless_it_is_not_wanted() {
+    let (icc, exif) = (Some(b"a colour profile".to_vec()), Some(b"II*\0".to_vec()));
+    let original = Picture { icc, exif, ..smooth(20, 20) };
+    let decoded = round_trip(&original);
+    assert_eq!((&decoded.icc, &decoded.exif), (&original.icc, &original.exif));
+    let bytes = Encoder { keep_metadata: false, ..Encoder::new(&MODEL) }.encode(&original).unwrap();
+    let decoded = Decoder::new(&MODEL).decode(&bytes).unwrap();
+    assert_eq!((decoded.icc, decoded.exif), (None, None));
+}
+
+#[test]
+fn a_file_of_another_model_is_refused_by_name() {
+    let bytes = Encoder::new(&MODEL).encode(&smooth(20, 20)).unwrap();
+    let mut container = Container::parse(&bytes, &Limits::default()).unwrap();
+    container.header.model = ModelId([0xde, 0xad, 0xbe, 0xef]);
+    let refused = Decoder::new(&MODEL).decode(&container.to_bytes().unwrap());
+    assert!(matches!(refused, Err(Error::WrongModel { wanted, .. }) if wanted == "deadbeef"));
+}
+
+#[test]
+fn limits_stop_a_tiny_file_that_claims_a_huge_picture() {
+    let bytes = Encoder::new(&MODEL).encode(&smooth(20, 20)).unwrap();
+    let mut container = Container::parse(&bytes, &Limits::default()).unwrap();
+    (container.header.width, container.header.height) = (u32::MAX, u32::MAX);
+    let huge = container.to_bytes().unwrap();
+    for limits in [Limits::default(), Limits { max_memory: 1 << 20, ..Limits::NONE }] {
+        let refused = Decoder { limits, ..Decoder::new(&MODEL) }.decode(&huge);
+        assert!(matches!(refused, Err(Error::Limit { .. })), "{refused:?}");
+    }
+    let small = Limits { max_pixels: 399, ..Limits::default() };
+    assert!(matches!(
+        Decoder { limits: small, ..Decoder::new(&MODEL) }.decode(&bytes),
+        Err(Error::Limit { .. })
+    ));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// With a right checksum, so that the coders are reached.
+    #[test]
+    fn latents_that_no_encoder_wrote_do_no_harm(latents: Vec<u8>, range: bool, edge in 1u32..40) {
+        let bytes = Encoder::new(&MODEL).encode(&smooth(edge, 20)).unwrap();
+        let mut container = Container::parse(&bytes, &Limits::default()).unwrap();
+        container.latents = latents;
+        container.header.coder = if range { aez::entropy::Coder::Range } else { aez::entropy::Coder::Zstd };
+        if let Ok(picture) = Decoder::new(&MODEL).decode(&container.to_bytes().unwrap()) {
+            prop_assert_eq!(picture.rgb.len(), (edge * 20 * 3) as usize);
+        }
+    }
+}
+
+fn png(picture: &DynamicImage) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    picture.write_to(&mut bytes, ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+/// A PNG of 20 x 10 pixels and four colours, which the `image` crate reads but does not write.
+fn palette_png() -> Vec<u8> {
+    let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut chunk = |kind: &[u8; 4], content: &[u8]| {
+        bytes.extend((content.len() as u32).to_be_bytes());
+        let body = [kind.as_slice(), content].concat();
+        bytes.extend(&body);
+        bytes.extend(crc32fast::hash(&body).to_be_bytes());
+    };
+    chunk(b"IHDR", &[0, 0, 0, 20, 0, 0, 0, 10, 8, 3, 0, 0, 0]);
+    chunk(b"PLTE", &[200, 30, 30, 30, 200, 30, 30, 30, 200, 220, 220, 220]);
+    let mut pixels = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+    for row in 0..10_u8 {
+        pixels.write_all(&[0]).unwrap();
+        pixels.write_all(&std::array::from_fn::<u8, 20, _>(|x| (x as u8 / 5 + row / 5) % 4)).unwrap();
+    }
+    chunk(b"IDAT", &pixels.finish().unwrap());
+    chunk(b"IEND", &[]);
+    bytes
+}
