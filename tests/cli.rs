@@ -22,7 +22,7 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
-        fs::write(place.path("model"), aez::model::tiny().to_bytes().unwrap()).unwrap();
+        fs::write(place.path("model"), aez::model::tiny_bytes()).unwrap();
         place.draw("a.png", 40, 25);
         place
     }

@@ -96,7 +96,7 @@ impl Fetch {
         let template = "{bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
         let bar = if common.quiet { ProgressBar::hidden() } else { styled(0, template) };
         fetch::fetch_stl10(&self.url, &self.folder, &mut |done, total| {
-            bar.set_length(total.unwrap_or(done));
+            bar.set_length(total);
             bar.set_position(done);
         })?;
         bar.finish_and_clear();

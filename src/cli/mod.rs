@@ -13,6 +13,7 @@ mod failure;
 mod files;
 mod info;
 mod man;
+mod train;
 
 use std::process::ExitCode;
 
@@ -35,6 +36,7 @@ enum Command {
     Compress(compress::Args),
     Decompress(decompress::Args),
     Info(info::Args),
+    Train(train::Args),
     Eval(eval::Args),
     Dataset(dataset::Args),
     Completions(completions::Args),
@@ -56,6 +58,7 @@ impl Command {
             Self::Compress(args) => args.run(common),
             Self::Decompress(args) => args.run(common),
             Self::Info(args) => args.run(common),
+            Self::Train(args) => args.run(common),
             Self::Eval(args) => args.run(common),
             Self::Dataset(args) => args.run(common),
             Self::Completions(args) => args.run(),

@@ -223,6 +223,41 @@ impl Model {
     }
 }
 
+/// A model of 16x16 tiles and 12 latents, made in an instant from generated tiles: for tests and for trying the library.
+///
+/// # Panics
+/// Never, unless the library is broken.
+#[must_use]
+pub fn tiny() -> Model {
+    Model::from_bytes(tiny_bytes()).expect("a sound model")
+}
+
+/// The file of [`tiny`].
+///
+/// # Panics
+/// Never, unless the library is broken.
+#[must_use]
+pub fn tiny_bytes() -> Vec<u8> {
+    let config = Config { tile: 16, channels: 12, reductions: 2, latents: 12, ..Config::default() };
+    let tiles: Vec<f32> = (0..64).flat_map(|index| waves(config.tile, index as f32)).collect();
+    let made = init::klt(config, tiles.clone(), 1).and_then(|parameters| {
+        let (quantizer, prior) = crate::train::calibrate::calibrate(&parameters, &tiles, 8.0, 1)?;
+        Model::to_bytes(&parameters, &quantizer, &prior, &Provenance::default(), Storage::Int8)
+    });
+    made.expect("a sound model")
+}
+
+/// A tile of smooth colours: waves whose direction, length and phase vary with the index.
+fn waves(edge: usize, index: f32) -> impl Iterator<Item = f32> {
+    let angle = index * 2.4;
+    let length = 0.1 + 0.05 * (index * 0.7).sin();
+    (0..edge * edge * 3).map(move |place| {
+        let (x, y) = ((place / 3 % edge) as f32, (place / 3 / edge) as f32);
+        let along = (x * angle.cos() + y * angle.sin()) * length + index + (place % 3) as f32 * index * 0.1;
+        0.5 + 0.4 * along.sin()
+    })
+}
+
 fn check_rows(length: usize, of: usize) -> Result<()> {
     if length.is_multiple_of(of) {
         Ok(())

@@ -1,8 +1,15 @@
 //! The third road: from folders of pictures to a model.
 
 pub mod augment;
+pub mod calibrate;
+pub mod checkpoint;
 pub mod data;
 pub mod fetch;
 mod folder;
+pub mod graph;
+pub mod log;
+pub mod optimizer;
+pub mod recipe;
+pub mod run;
 pub mod spec;
 pub mod stl10;
