@@ -118,7 +118,16 @@ impl Packed {
             })
             .collect();
         let (input_stride, output_stride) = if forward { (shape.stride, 1) } else { (1, shape.stride) };
-        Self { path, phases, bias: padded, relu, input_channels, output_channels, input_stride, output_stride }
+        Self {
+            path,
+            phases,
+            bias: padded,
+            relu,
+            input_channels,
+            output_channels,
+            input_stride,
+            output_stride,
+        }
     }
 
     /// Runs the layer. Work is split over the threads of rayon's current pool by picture and by band of rows.
@@ -142,11 +151,13 @@ impl Packed {
         let row = to.columns * self.output_channels;
         let band = self.band_rows(to) * o;
         let input_picture = from.rows * from.columns * self.input_channels;
-        output.par_chunks_mut(to.rows * row).zip(input.par_chunks(input_picture)).for_each(|(output, input)| {
-            output.par_chunks_mut(band * row).enumerate().for_each(|(index, output)| {
-                self.run_band(input, from, output, to.columns, index * band / o);
-            });
-        });
+        output.par_chunks_mut(to.rows * row).zip(input.par_chunks(input_picture)).for_each(
+            |(output, input)| {
+                output.par_chunks_mut(band * row).enumerate().for_each(|(index, output)| {
+                    self.run_band(input, from, output, to.columns, index * band / o);
+                });
+            },
+        );
     }
 
     /// Rows of the sampling grid that a thread computes at a time: all of them where the weights weigh more than
@@ -186,8 +197,7 @@ impl Packed {
         columns: usize,
     ) {
         let (channels, stride, block) = (self.input_channels, self.output_stride, self.path.block());
-        let taps: Vec<usize> =
-            phase.taps.iter().map(|&(y, x)| (y * window_columns + x) * channels).collect();
+        let taps: Vec<usize> = phase.taps.iter().map(|&(y, x)| (y * window_columns + x) * channels).collect();
         let panel = taps.len() * channels * block;
         let pixels = columns.saturating_sub(phase.column).div_ceil(stride);
         for (index, weights) in phase.panels.chunks_exact(panel).enumerate() {
@@ -391,11 +401,14 @@ impl Panels {
         self.values.par_chunks_mut(self.panel).enumerate().for_each(|(index, panel)| {
             let first = index * block;
             let width = block.min(channels - first);
-            for (panel, from) in panel.chunks_exact_mut(self.picture).zip(from.chunks_exact(rows * columns * channels))
+            for (panel, from) in
+                panel.chunks_exact_mut(self.picture).zip(from.chunks_exact(rows * columns * channels))
             {
-                let inside = panel[border * line..].chunks_exact_mut(line).zip(from.chunks_exact(columns * channels));
+                let inside =
+                    panel[border * line..].chunks_exact_mut(line).zip(from.chunks_exact(columns * channels));
                 for (panel, from) in inside {
-                    let pixels = panel[border * block..].chunks_exact_mut(block).zip(from.chunks_exact(channels));
+                    let pixels =
+                        panel[border * block..].chunks_exact_mut(block).zip(from.chunks_exact(channels));
                     for (to, from) in pixels {
                         to[..width].copy_from_slice(&from[first..first + width]);
                     }

@@ -232,11 +232,31 @@ macro_rules! x86 {
 }
 #[cfg(target_arch = "x86_64")]
 x86!(
-    Avx2, __m256, 2, 8, _mm256_set1_ps, _mm256_setzero_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_fmadd_ps,
-    _mm256_add_ps, _mm256_sub_ps, _mm256_max_ps
+    Avx2,
+    __m256,
+    2,
+    8,
+    _mm256_set1_ps,
+    _mm256_setzero_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_fmadd_ps,
+    _mm256_add_ps,
+    _mm256_sub_ps,
+    _mm256_max_ps
 );
 #[cfg(target_arch = "x86_64")]
 x86!(
-    Avx512, __m512, 3, 16, _mm512_set1_ps, _mm512_setzero_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_fmadd_ps,
-    _mm512_add_ps, _mm512_sub_ps, _mm512_max_ps
+    Avx512,
+    __m512,
+    3,
+    16,
+    _mm512_set1_ps,
+    _mm512_setzero_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_fmadd_ps,
+    _mm512_add_ps,
+    _mm512_sub_ps,
+    _mm512_max_ps
 );

@@ -19,7 +19,8 @@ fn each_tap(stride: usize, extent: Extent, mut visit: impl FnMut(usize, usize, u
         for y in 0..low_rows {
             for x in 0..low_columns {
                 for tap in 0..9 {
-                    let (row, column) = ((y * stride + tap / 3).wrapping_sub(1), (x * stride + tap % 3).wrapping_sub(1));
+                    let (row, column) =
+                        ((y * stride + tap / 3).wrapping_sub(1), (x * stride + tap % 3).wrapping_sub(1));
                     if row < extent.rows && column < extent.columns {
                         let high = (picture * extent.rows + row) * extent.columns + column;
                         visit(tap, high, (picture * low_rows + y) * low_columns + x);
@@ -31,7 +32,13 @@ fn each_tap(stride: usize, extent: Extent, mut visit: impl FnMut(usize, usize, u
 }
 
 /// A layer in 64-bit arithmetic: `(shape, direction, weights, input)` to output without bias.
-fn slow_map(shape: ConvShape, direction: Direction, weights: &[f32], input: &[f32], extent: Extent) -> Vec<f64> {
+fn slow_map(
+    shape: ConvShape,
+    direction: Direction,
+    weights: &[f32],
+    input: &[f32],
+    extent: Extent,
+) -> Vec<f64> {
     let ConvShape { high, low, stride } = shape;
     let low_pixels = extent.batch * extent.rows.div_ceil(stride) * extent.columns.div_ceil(stride);
     let forward = direction == Direction::Forward;

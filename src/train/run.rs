@@ -352,10 +352,11 @@ fn reconstruct(parameters: &Parameters, tiles: &[f32]) -> (f64, f64) {
     let path = nn::Path::best();
     let latents = Analysis::new(config, parameters, path).run(tiles);
     let decoded = Synthesis::new(config, parameters, path).run(&latents);
-    let errors = tiles.chunks_exact(config.tile_len()).zip(decoded.chunks_exact(config.tile_len())).map(|(a, b)| {
-        let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b.clamp(0.0, 1.0)).powi(2));
-        squares.sum::<f64>() / config.tile_len() as f64
-    });
+    let errors =
+        tiles.chunks_exact(config.tile_len()).zip(decoded.chunks_exact(config.tile_len())).map(|(a, b)| {
+            let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b.clamp(0.0, 1.0)).powi(2));
+            squares.sum::<f64>() / config.tile_len() as f64
+        });
     let errors: Vec<f64> = errors.collect();
     let psnr = errors.iter().map(|mse| psnr_of_mse(mse * 255.0 * 255.0)).sum::<f64>();
     (errors.iter().sum::<f64>() / count as f64, psnr / count as f64)
