@@ -94,7 +94,7 @@ impl Files {
 ///
 /// # Errors
 /// [`Error::Io`] when a file cannot be read or written; [`Error::Misuse`] when the checkpoint belongs to another run, or the
-/// loss diverges (the last checkpoint stays).
+/// loss diverges (the last checkpoint stays, to be resumed with a lower learning rate).
 pub fn train(data: &Dataset, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
     let mut run = Run::begin(data, options, tell)?;
     while !run.is_over() {
@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         Err(Error::Misuse(format!(
-            "training diverged: the loss is {loss} after {} tiles; the last good state is in {}. Lower the learning rate",
+            "training diverged: the loss is {loss} after {} tiles. The last saved state is in {}: resume with a lower learning rate",
             self.state.progress.tiles,
             self.files.checkpoint.display()
         )))
@@ -326,10 +326,11 @@ fn start(data: &Dataset, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> 
     Ok(Checkpoint { adam: Adam::new(&parameters), parameters, progress })
 }
 
-/// Refuses to go on with other data or another recipe. The number of epochs may change.
+/// Refuses to go on with other data or another recipe. The number of epochs and the learning rates may change: a run
+/// that diverged goes on at lower ones.
 fn check_same(progress: &Progress, data: &Dataset, options: &Options) -> Result<()> {
-    let mut recipe = options.recipe.clone();
-    recipe.epochs = progress.recipe.epochs;
+    let Recipe { epochs, rate, linear_rate, .. } = progress.recipe;
+    let recipe = Recipe { epochs, rate, linear_rate, ..options.recipe.clone() };
     let differs = [
         (progress.config != options.config, "network"),
         (progress.recipe != recipe, "recipe"),
