@@ -16,8 +16,10 @@ pub enum Error {
     #[error("damaged AEZ file: {0}")]
     Damaged(String),
     /// A version of the format that this library does not read.
-    #[error("AEZ format version {found} is not supported (this program reads version {supported}): \
-             a newer aez may read it")]
+    #[error(
+        "AEZ format version {found} is not supported (this program reads version {supported}): \
+             a newer aez may read it"
+    )]
     UnsupportedVersion { found: u8, supported: u8 },
     /// The file names another model than the one at hand.
     #[error("the file needs model {wanted}, but model {given} was given: name its model file with --model")]

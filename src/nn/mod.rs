@@ -1,9 +1,12 @@
 //! The layers of the network, fast on a processor, with gradients.
 
 pub mod conv;
+mod direct;
+mod gradient;
 mod kernel;
 pub mod op;
 mod simd;
+mod winograd;
 
 #[cfg(test)]
 mod tests;
