@@ -5,12 +5,13 @@
 //! transposed convolution is the adjoint, and the gradient of either with respect to its input is the other.
 //! Weights are stored `[3][3][high][low]` for both, pictures are channels-last: `[batch][rows][columns][channels]`.
 //!
-//! Wide layers of stride 1 are computed by way of [`winograd`](super::winograd), all others as [`direct`](super::direct) sums. Which way
-//! a layer goes depends on its shape alone, so that a picture gives the same bits whatever the batch and the number of
-//! threads.
+//! Wide layers of stride 1 are computed by Winograd's method (`winograd`), those with few outputs with their taps side
+//! by side (`narrow`), all others as plain sums (`direct`). Which way a layer goes depends on its shape alone, so that
+//! a picture gives the same bits whatever the batch and the number of threads.
 
 use super::{
     direct::Direct,
+    narrow::{self, Narrow},
     simd::Path,
     winograd::{self, Winograd},
 };
@@ -84,6 +85,7 @@ pub struct Packed {
 
 enum Method {
     Direct(Direct),
+    Narrow(Narrow),
     Winograd(Winograd),
 }
 
@@ -115,6 +117,8 @@ impl Packed {
         let finish = Finish { bias: padded, relu };
         let method = if winograd::suits(shape) {
             Method::Winograd(Winograd::new(shape, direction, weights, finish, path))
+        } else if narrow::suits(shape, direction) {
+            Method::Narrow(Narrow::new(shape, direction, weights, finish, path))
         } else {
             Method::Direct(Direct::new(shape, direction, weights, finish, path))
         };
@@ -145,6 +149,7 @@ impl Packed {
         }
         match &self.method {
             Method::Direct(layer) => layer.run(input, from, output, to),
+            Method::Narrow(layer) => layer.run(input, from, output),
             Method::Winograd(layer) => layer.run(input, from, output),
         }
     }

@@ -173,7 +173,7 @@ fn phases_of(stride: usize) -> Vec<(usize, usize)> {
 
 /// A tap of the filter, and where its input lies in the 3x3 window around the pixel.
 pub(super) struct Tap {
-    filter: (usize, usize),
+    pub filter: (usize, usize),
     window: (usize, usize),
 }
 

@@ -4,7 +4,9 @@ pub mod conv;
 mod direct;
 mod gradient;
 mod kernel;
+mod narrow;
 pub mod op;
+mod scratch;
 mod simd;
 mod winograd;
 

@@ -4,12 +4,13 @@ use rayon::prelude::*;
 
 use super::{
     CHUNK, COEFFICIENTS, Shared, balanced_tiles,
-    tiles::{Grid, Layout, Side, with_scratch},
+    tiles::{Grid, Layout, Side},
     transform::{self, Source, Span, Square, WINDOW},
 };
 use crate::nn::{
     conv::{ConvShape, Extent},
     kernel::{self, Outer, ROWS},
+    scratch::with_scratch,
     simd::Path,
 };
 

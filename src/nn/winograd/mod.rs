@@ -15,13 +15,14 @@ mod transform;
 use rayon::prelude::*;
 
 use self::{
-    tiles::{Grid, Layout, Side, with_scratch},
+    tiles::{Grid, Layout, Side},
     transform::{Pixels, Source, Span, Square, TILE, WINDOW},
 };
 use super::{
     conv::{ConvShape, Direction, Extent, Finish},
     direct::{pack, taps},
     kernel::{self, Row},
+    scratch::with_scratch,
     simd::Path,
 };
 
