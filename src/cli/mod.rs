@@ -3,6 +3,7 @@
 //! Exit codes: 0 all is done, 1 something failed, 2 wrong use. What a subcommand has to say goes to the standard
 //! output, complaints and progress to the standard error.
 
+mod bench;
 mod common;
 mod completions;
 mod compress;
@@ -37,6 +38,7 @@ enum Command {
     Decompress(decompress::Args),
     Info(info::Args),
     Train(train::Args),
+    Bench(bench::Args),
     Eval(eval::Args),
     Dataset(dataset::Args),
     Completions(completions::Args),
@@ -59,6 +61,7 @@ impl Command {
             Self::Decompress(args) => args.run(common),
             Self::Info(args) => args.run(common),
             Self::Train(args) => args.run(common),
+            Self::Bench(args) => args.run(common),
             Self::Eval(args) => args.run(common),
             Self::Dataset(args) => args.run(common),
             Self::Completions(args) => args.run(),

@@ -175,6 +175,17 @@ impl Config {
         self.count("decoder.")
     }
 
+    /// Multiplications that the encoder takes for a tile, and as many additions; the decoder takes the same number.
+    #[must_use]
+    pub fn multiplications(&self) -> usize {
+        let mut edge = self.tile;
+        let convolutions = self.encoder().into_iter().map(|layer| {
+            edge = layer.shape.low_edge(edge);
+            edge * edge * layer.shape.weights()
+        });
+        convolutions.sum::<usize>() + self.bottom() * self.latents
+    }
+
     fn count(&self, prefix: &str) -> usize {
         let arrays = self.parameters();
         let of_part = arrays.iter().filter(|(name, _)| name.starts_with(prefix));
@@ -204,6 +215,7 @@ mod tests {
             }
         }
         assert_eq!((layer("encoder.linear"), layer("decoder.linear")), (11_059_400, 11_114_496));
+        assert_eq!(config.multiplications(), 1_074_069_504);
         assert_eq!((config.encoder_parameters(), config.decoder_parameters()), (13_695_608, 13_750_323));
     }
 

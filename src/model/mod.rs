@@ -177,6 +177,12 @@ impl Model {
         &self.info
     }
 
+    /// The shape of the network.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.file.config
+    }
+
     /// Edge of a tile in pixels.
     #[must_use]
     pub fn tile(&self) -> usize {

@@ -102,10 +102,14 @@ pub(super) trait Simd {
     unsafe fn splat(value: f32) -> Self::Block;
     unsafe fn load(from: *const f32) -> Self::Block;
     unsafe fn store(block: Self::Block, to: *mut f32);
+    /// Hints that a block will soon be loaded; any address will do.
+    fn prefetch(from: *const f32);
     /// `sum + *scale * block`.
     unsafe fn scale_add(sum: Self::Block, scale: *const f32, block: Self::Block) -> Self::Block;
     unsafe fn add(a: Self::Block, b: Self::Block) -> Self::Block;
     unsafe fn sub(a: Self::Block, b: Self::Block) -> Self::Block;
+    /// `a * factor`.
+    unsafe fn scale(a: Self::Block, factor: f32) -> Self::Block;
     /// `a * factor + b`.
     unsafe fn mul_add(a: Self::Block, factor: f32, b: Self::Block) -> Self::Block;
     /// Negative values to zero.
@@ -132,6 +136,8 @@ impl Simd for Scalar {
         unsafe { to.cast::<[f32; 16]>().write_unaligned(block) }
     }
     #[inline(always)]
+    fn prefetch(_: *const f32) {}
+    #[inline(always)]
     unsafe fn scale_add(sum: Self::Block, scale: *const f32, block: Self::Block) -> Self::Block {
         let scale = unsafe { *scale };
         std::array::from_fn(|i| sum[i] + scale * block[i])
@@ -143,6 +149,10 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn sub(a: Self::Block, b: Self::Block) -> Self::Block {
         std::array::from_fn(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    unsafe fn scale(a: Self::Block, factor: f32) -> Self::Block {
+        a.map(|x| x * factor)
     }
     #[inline(always)]
     unsafe fn mul_add(a: Self::Block, factor: f32, b: Self::Block) -> Self::Block {
@@ -158,7 +168,7 @@ impl Simd for Scalar {
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86 {
     ($name:ident, $register:ident, $count:literal, $lanes:literal,
-     $set1:ident, $zero:ident, $load:ident, $store:ident, $fma:ident, $add:ident, $sub:ident, $max:ident) => {
+     $set1:ident, $zero:ident, $load:ident, $store:ident, $fma:ident, $add:ident, $sub:ident, $mul:ident, $max:ident) => {
         pub(super) struct $name;
 
         impl Simd for $name {
@@ -184,6 +194,12 @@ macro_rules! x86 {
                 }
             }
             #[inline(always)]
+            fn prefetch(from: *const f32) {
+                use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+                // The first of the block's cache lines; the others follow.
+                unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) };
+            }
+            #[inline(always)]
             unsafe fn scale_add(mut sum: Self::Block, scale: *const f32, block: Self::Block) -> Self::Block {
                 unsafe {
                     let scale = std::arch::x86_64::$set1(*scale);
@@ -204,6 +220,16 @@ macro_rules! x86 {
             unsafe fn sub(mut a: Self::Block, b: Self::Block) -> Self::Block {
                 for i in 0..$count {
                     a[i] = unsafe { std::arch::x86_64::$sub(a[i], b[i]) };
+                }
+                a
+            }
+            #[inline(always)]
+            unsafe fn scale(mut a: Self::Block, factor: f32) -> Self::Block {
+                unsafe {
+                    let factor = std::arch::x86_64::$set1(factor);
+                    for register in &mut a {
+                        *register = std::arch::x86_64::$mul(*register, factor);
+                    }
                 }
                 a
             }
@@ -243,6 +269,7 @@ x86!(
     _mm256_fmadd_ps,
     _mm256_add_ps,
     _mm256_sub_ps,
+    _mm256_mul_ps,
     _mm256_max_ps
 );
 #[cfg(target_arch = "x86_64")]
@@ -258,5 +285,6 @@ x86!(
     _mm512_fmadd_ps,
     _mm512_add_ps,
     _mm512_sub_ps,
+    _mm512_mul_ps,
     _mm512_max_ps
 );

@@ -67,12 +67,13 @@ fn assert_close(found: &[f32], expected: &[f64], what: &str) {
 }
 
 const SHAPES: [(usize, usize); 6] = [(3, 48), (48, 3), (16, 16), (7, 50), (48, 96), (1, 1)];
-const EXTENTS: [Extent; 5] = [
+const EXTENTS: [Extent; 6] = [
     Extent { batch: 1, rows: 12, columns: 12 },
     Extent { batch: 3, rows: 9, columns: 7 },
     Extent { batch: 1, rows: 1, columns: 1 },
     Extent { batch: 2, rows: 24, columns: 13 },
     Extent { batch: 1, rows: 2, columns: 31 },
+    Extent { batch: 1, rows: 50, columns: 45 },
 ];
 
 fn each_case(mut check: impl FnMut(ConvShape, Extent, Path, u64)) {
@@ -137,4 +138,50 @@ fn weight_gradient_equals_the_slow_one() {
         let found = weight_gradient(shape, &high, &low, extent, path);
         assert_close(&found, &expected, &format!("{shape:?} {extent:?} {path:?}"));
     });
+}
+
+/// Runs on a pool of so many threads.
+fn on_threads<T: Send>(threads: usize, run: impl FnOnce() -> T + Send) -> T {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
+}
+
+#[test]
+fn a_picture_gives_the_same_bits_alone_and_in_a_batch() {
+    for (high, low, stride, edge) in
+        [(48, 96, 1, 12), (48, 48, 1, 27), (96, 48, 2, 12), (48, 3, 1, 50), (5, 16, 1, 12)]
+    {
+        let shape = ConvShape { high, low, stride };
+        let weights = random(shape.weights(), 1);
+        let batch = Extent { batch: 7, rows: edge, columns: edge };
+        let one = Extent { batch: 1, ..batch };
+        for path in Path::available() {
+            let layer = Packed::new(shape, Direction::Forward, &weights, None, false, path);
+            let run = |input: &[f32], extent| {
+                let to = low_extent(shape, extent);
+                let mut output = vec![0.0; to.pixels() * low];
+                layer.run(input, extent, &mut output, to);
+                output
+            };
+            let input = random(batch.pixels() * high, 2);
+            let alone: Vec<f32> = input
+                .chunks(one.pixels() * high)
+                .flat_map(|picture| on_threads(3, || run(picture, one)))
+                .collect();
+            assert!(alone == on_threads(1, || run(&input, batch)), "{shape:?} {path:?}, one thread");
+            assert!(alone == on_threads(5, || run(&input, batch)), "{shape:?} {path:?}, five threads");
+        }
+    }
+}
+
+#[test]
+fn weight_gradient_has_the_same_bits_on_any_number_of_threads() {
+    let extent = Extent { batch: 5, rows: 24, columns: 20 };
+    for (high, low, stride) in [(48, 96, 1), (48, 16, 2), (3, 48, 1)] {
+        let shape = ConvShape { high, low, stride };
+        let (left, right) =
+            (random(extent.pixels() * high, 1), random(low_extent(shape, extent).pixels() * low, 2));
+        let run =
+            |threads| on_threads(threads, || weight_gradient(shape, &left, &right, extent, Path::best()));
+        assert!(run(1) == run(5), "{shape:?}");
+    }
 }
