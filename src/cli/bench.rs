@@ -12,7 +12,7 @@ use clap::Args as ClapArgs;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
-use super::{common::Common, failure::Failure};
+use super::{common::Common, failure::Failure, files::write_stdout};
 
 /// Measure how fast the network runs on this machine
 ///
@@ -67,24 +67,32 @@ impl Args {
             batch,
             simd: format!("{:?}", aez::nn::Path::best()).to_lowercase(),
         };
-        if self.json {
-            println!("{}", serde_json::to_string(&speeds).expect("plain numbers"));
+        let text = if self.json {
+            serde_json::to_string(&speeds).expect("plain numbers") + "\n"
         } else {
-            speeds.print();
-        }
-        Ok(())
+            speeds.text()
+        };
+        write_stdout(text.as_bytes())
     }
 }
 
 impl Speeds {
-    fn print(&self) {
-        println!("{} threads, {}, {} tiles a call", self.threads, self.simd, self.batch);
-        println!("encode {:8.1} tiles/s {:8.1} GFLOP/s", self.encode_tiles_per_s, self.encode_gflop_per_s);
-        println!("decode {:8.1} tiles/s {:8.1} GFLOP/s", self.decode_tiles_per_s, self.decode_gflop_per_s);
-        if let Some(train) = self.train_tiles_per_s {
-            println!("train  {train:8.1} tiles/s");
-        }
-        println!("(operations counted as in plain convolution: faster algorithms do less of them)");
+    fn text(&self) -> String {
+        let train = self.train_tiles_per_s.map(|train| format!("train  {train:8.1} tiles/s\n"));
+        format!(
+            "{} threads, {}, {} tiles a call\n\
+             encode {:8.1} tiles/s {:8.1} GFLOP/s\n\
+             decode {:8.1} tiles/s {:8.1} GFLOP/s\n\
+             {}(operations counted as in plain convolution: faster algorithms do less of them)\n",
+            self.threads,
+            self.simd,
+            self.batch,
+            self.encode_tiles_per_s,
+            self.encode_gflop_per_s,
+            self.decode_tiles_per_s,
+            self.decode_gflop_per_s,
+            train.unwrap_or_default()
+        )
     }
 }
 

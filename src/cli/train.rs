@@ -16,7 +16,11 @@ use aez::{
 use clap::{Args as ClapArgs, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{common::Common, failure::Failure};
+use super::{
+    common::Common,
+    failure::{Failure, complain},
+    files::write_stdout,
+};
 
 /// Train a model on pictures
 ///
@@ -99,19 +103,22 @@ impl Args {
         bar.set_message("reading pictures");
         let data = Dataset::open(&self.data, options.config.tile, &Limits::default())?;
         for skipped in data.skipped() {
-            bar.suspend(|| eprintln!("aez: {skipped}"));
+            bar.suspend(|| complain(skipped));
         }
         bar.suspend(|| {
             if !common.quiet {
                 let tiles = data.tile_len();
                 let (validation, test) = (data.validation().len() / tiles, data.test().len() / tiles);
-                eprintln!("{} pictures to train on, {validation} to validate, {test} to test", data.len());
+                complain(&format!(
+                    "{} pictures to train on, {validation} to validate, {test} to test",
+                    data.len()
+                ));
             }
         });
         run::train(&data, &options, &mut |event| show(&bar, event, common.quiet))?;
         bar.finish_and_clear();
         if !common.quiet {
-            eprintln!("wrote {}", self.out.display());
+            complain(&format!("wrote {}", self.out.display()));
         }
         Ok(())
     }
@@ -173,9 +180,10 @@ fn show(bar: &ProgressBar, event: Event<'_>, quiet: bool) {
     }
 }
 
+/// Whether somebody reads it or not, training goes on.
 fn print_row(row: &Row) {
-    println!(
-        "epoch {:7.3}  {:8} tiles  loss: train {:.5}  validation {:.5}  test {:.5}  PSNR {:.3} dB  {:.0} s",
+    let text = format!(
+        "epoch {:7.3}  {:8} tiles  loss: train {:.5}  validation {:.5}  test {:.5}  PSNR {:.3} dB  {:.0} s\n",
         row.epoch,
         row.tiles,
         row.train_loss,
@@ -184,6 +192,7 @@ fn print_row(row: &Row) {
         row.validation_psnr,
         row.seconds
     );
+    let _ = write_stdout(text.as_bytes());
 }
 
 fn positive(text: &str) -> Result<f64, String> {
