@@ -83,6 +83,8 @@ fn a_picture_goes_through_pipes() {
     assert!(decompressed.status.success() && decompressed.stderr.is_empty());
     let picture = picture::decode(&decompressed.stdout, &Limits::default()).unwrap();
     assert_eq!((picture.width, picture.height), (40, 25));
+    let nothing = place.aez(&["compress", "-"]).write_stdin("").assert().code(1);
+    nothing.stderr(contains("aez: standard input: not a picture"));
 }
 
 #[test]

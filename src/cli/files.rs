@@ -117,7 +117,7 @@ pub fn styled(length: u64, template: &str) -> ProgressBar {
 
 /// The error and its causes, and the file where they do not name it.
 pub fn complaint(input: &Path, error: &Error) -> String {
-    let (file, text) = (input.display().to_string(), chain(error));
+    let (file, text) = (name_of(input, "standard input").display().to_string(), chain(error));
     match error {
         Error::Io { .. } => text,
         _ if text.contains(&file) => text,
