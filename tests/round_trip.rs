@@ -11,6 +11,7 @@ use aez::{
 };
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use proptest::prelude::*;
+use rayon::prelude::*;
 
 static MODEL: LazyLock<Model> = LazyLock::new(model::tiny);
 
@@ -82,6 +83,19 @@ fn the_bytes_do_not_depend_on_threads_or_groups() {
     }
     let decode = |tiles_at_once| Decoder { tiles_at_once, ..Decoder::new(&MODEL) }.decode(&bytes).unwrap();
     assert_eq!(decode(1), decode(32));
+}
+
+/// Rayon's threads take up other work while they wait: what is made on first use must not be waited for there.
+#[test]
+fn many_pictures_at_once_find_the_model_unused() {
+    let bytes = Encoder::new(&MODEL).encode(&smooth(40, 40)).unwrap();
+    let file = model::tiny_bytes();
+    for _ in 0..50 {
+        let model = Model::from_bytes(file.clone()).unwrap();
+        let pictures: Vec<Picture> =
+            (0..64).into_par_iter().map(|_| Decoder::new(&model).decode(&bytes).unwrap()).collect();
+        assert!(pictures.iter().all(|picture| *picture == pictures[0]));
+    }
 }
 
 #[test]

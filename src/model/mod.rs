@@ -214,7 +214,7 @@ impl Model {
     /// [`Error::Misuse`] when the length is not a multiple of a tile's.
     pub fn analyse(&self, tiles: &[f32]) -> Result<Vec<f32>> {
         check_rows(tiles.len(), self.file.config.tile_len())?;
-        let network = self.analysis.get_or_init(|| Analysis::new(self.file.config, &self.file, self.simd));
+        let network = get_or_make(&self.analysis, || Analysis::new(self.file.config, &self.file, self.simd));
         Ok(network.run(tiles))
     }
 
@@ -224,9 +224,20 @@ impl Model {
     /// [`Error::Misuse`] when the length is not a multiple of the number of latents.
     pub fn synthesize(&self, latents: &[f32]) -> Result<Vec<f32>> {
         check_rows(latents.len(), self.latents())?;
-        let network = self.synthesis.get_or_init(|| Synthesis::new(self.file.config, &self.file, self.simd));
+        let network =
+            get_or_make(&self.synthesis, || Synthesis::new(self.file.config, &self.file, self.simd));
         Ok(network.run(latents))
     }
+}
+
+/// What the cell holds, or is given now. Making it runs on rayon's threads, and a thread that waits there may begin
+/// another piece of work that needs the same: so it is made outside of the cell's lock, twice in a rare case.
+fn get_or_make<T>(cell: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
+    if let Some(made) = cell.get() {
+        return made;
+    }
+    let made = make();
+    cell.get_or_init(|| made)
 }
 
 /// A model of 16x16 tiles and 12 latents, made in an instant from generated tiles: for tests and for trying the library.
