@@ -90,7 +90,7 @@ fn the_bytes_do_not_depend_on_threads_or_groups() {
 fn many_pictures_at_once_find_the_model_unused() {
     let bytes = Encoder::new(&MODEL).encode(&smooth(40, 40)).unwrap();
     let file = model::tiny_bytes();
-    for _ in 0..50 {
+    for _ in 0..20 {
         let model = Model::from_bytes(file.clone()).unwrap();
         let pictures: Vec<Picture> =
             (0..64).into_par_iter().map(|_| Decoder::new(&model).decode(&bytes).unwrap()).collect();
