@@ -1,13 +1,20 @@
 //! Writes the seeds of the fuzz targets, `seeds/TARGET/*`, with the library's own writers.
 
-use std::{fs, io, path::Path};
+use std::{collections::HashMap, fs, io, path::Path};
 
 use aez::{
-    Quality, Symbols,
+    Limits, Quality, Symbols,
+    codec::Encoder,
     container::{Container, Header, ModelId},
-    entropy::{Coder, Prior, encode_with},
+    entropy::{Coder, Prior, decode, encode_with},
+    model::{Config, Model, Provenance, Quantizer, Storage, init::xavier, tiny},
+    picture::Picture,
 };
 use aez_fuzz::{CHANNELS, Case};
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{TensorView, serialize},
+};
 
 fn main() -> io::Result<()> {
     for (index, container) in containers().iter().enumerate() {
@@ -26,7 +33,12 @@ fn main() -> io::Result<()> {
         save("range_decoder", index, &[&settings[..], &coded(Coder::Range, settings)].concat())?;
         save("zstd_decoder", index, &[&settings[..], &coded(Coder::Zstd, settings)].concat())?;
     }
-    Ok(())
+    for (index, file) in whole_files().iter().enumerate() {
+        save("decoder", index, file)?;
+    }
+    let model = small_model();
+    save("model_file", 0, &model)?;
+    save("model_file", 1, &in_8_bits(&model, "decoder.linear.weight"))
 }
 
 fn containers() -> [Container; 3] {
@@ -59,6 +71,66 @@ fn coded(coder: Coder, settings: &[u8]) -> Vec<u8> {
     };
     let symbols = Symbols::new(shape, (0..count).map(symbol).collect()).expect("as many as the shape holds");
     encode_with(coder, &symbols, &tables).expect("symbols in range")
+}
+
+/// A tile, and four tiles with alpha and metadata, in each code.
+fn whole_files() -> Vec<Vec<u8>> {
+    let model = tiny();
+    let small = Picture::from_rgb(9, 6, (0..9 * 6 * 3).map(|i| (i * 7 % 256) as u8).collect());
+    let full = Picture {
+        gray: true,
+        alpha: Some((0..24 * 20).map(|i| (i / 24 * 12) as u8).collect()),
+        icc: Some(b"colour profile ".repeat(3)),
+        exif: Some(b"II*\0\x08\0\0\0\0\0".to_vec()),
+        ..Picture::from_rgb(24, 20, (0..24 * 20).flat_map(|i| [(i % 24 * 9) as u8; 3]).collect())
+    };
+    let mut files = Vec::new();
+    for picture in [small, full] {
+        let bytes = Encoder::new(&model).encode(&picture).expect("a small picture");
+        let container = Container::parse(&bytes, &Limits::default()).expect("what was written");
+        let header = container.header;
+        let edge = model.tile() as u32;
+        let (rows, columns) = (header.height.div_ceil(edge), header.width.div_ceil(edge));
+        let shape = aez::Shape { rows, columns, channels: model.latents() as u32 };
+        let tables = model.prior().at(header.quality);
+        let symbols = decode(header.coder, &container.latents, shape, &tables, &Limits::default());
+        let symbols = symbols.expect("what was written");
+        for coder in [Coder::Range, Coder::Zstd] {
+            let latents = encode_with(coder, &symbols, &tables).expect("symbols in range");
+            let container = Container { header: Header { coder, ..header }, latents, ..container.clone() };
+            files.push(container.to_bytes().expect("a valid container"));
+        }
+    }
+    files
+}
+
+/// As small as a model can be, so that mutations of its file meet what matters.
+fn small_model() -> Vec<u8> {
+    let config = Config { tile: 2, channels: 1, reductions: 1, latents: 2, ..Config::default() };
+    let parameters = xavier(config, 1).expect("a possible network");
+    let quantizer = Quantizer::new(vec![0.5, -1.0], vec![0.25, 2.0]).expect("positive steps");
+    let prior = Prior::fit(&[0.0, -2.0, 1.5, 0.25], 2).expect("whole rows");
+    Model::to_bytes(&parameters, &quantizer, &prior, &Provenance::default(), Storage::Float32)
+        .expect("parts that fit")
+}
+
+/// The model with one of its arrays in 8 bits, which the library does to large ones only.
+fn in_8_bits(model: &[u8], name: &str) -> Vec<u8> {
+    let (_, index) = SafeTensors::read_metadata(model).expect("a model");
+    let tensors = SafeTensors::deserialize(model).expect("a model");
+    let shape = tensors.tensor(name).expect("an array of the model").shape().to_vec();
+    let (values, scales) = (vec![3; shape.iter().product()], vec![0; 4 * shape[1]]);
+    let mut all: Vec<(String, TensorView<'_>)> = tensors.tensors();
+    all.retain(|(other, _)| other != name);
+    let mut add = |name: String, dtype, shape: Vec<usize>, data| {
+        all.push((name, TensorView::new(dtype, shape, data).expect("data of that shape")));
+    };
+    add(name.to_owned(), Dtype::I8, shape.clone(), &values);
+    add(format!("{name}.scale"), Dtype::F32, vec![shape[1]], &scales);
+    add(format!("{name}.outlier_place"), Dtype::U32, vec![1], &[1, 0, 0, 0]);
+    add(format!("{name}.outlier_value"), Dtype::F32, vec![1], &[0, 0, 128, 63]);
+    let metadata: HashMap<_, _> = index.metadata().clone().expect("metadata");
+    serialize(all, Some(metadata)).expect("views of tensors")
 }
 
 fn save(target: &str, index: usize, bytes: &[u8]) -> io::Result<()> {

@@ -154,7 +154,8 @@ fn progress_bar(common: &Common) -> ProgressBar {
     if common.quiet {
         return ProgressBar::hidden();
     }
-    let style = ProgressStyle::with_template("{bar:30} {percent}%  {msg}  {eta} left").expect("a valid template");
+    let style =
+        ProgressStyle::with_template("{bar:30} {percent}%  {msg}  {eta} left").expect("a valid template");
     let bar = ProgressBar::new(10_000).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(250));
     bar
@@ -175,7 +176,13 @@ fn show(bar: &ProgressBar, event: Event<'_>, quiet: bool) {
 fn print_row(row: &Row) {
     println!(
         "epoch {:7.3}  {:8} tiles  loss: train {:.5}  validation {:.5}  test {:.5}  PSNR {:.3} dB  {:.0} s",
-        row.epoch, row.tiles, row.train_loss, row.validation_loss, row.test_loss, row.validation_psnr, row.seconds
+        row.epoch,
+        row.tiles,
+        row.train_loss,
+        row.validation_loss,
+        row.test_loss,
+        row.validation_psnr,
+        row.seconds
     );
 }
 

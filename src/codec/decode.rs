@@ -68,7 +68,7 @@ impl<'m> Decoder<'m> {
             return Err(Error::Misuse(format!("latents of {found:?} where the picture has {expected:?}")));
         }
         let mut rgb = vec![0; width as usize * height as usize * 3];
-        let group_len = self.tiles_at_once.max(1) * self.model.channels();
+        let group_len = self.tiles_at_once.max(1) * self.model.latents();
         let mut index = 0;
         for group in latents.values().chunks(group_len) {
             let mut group = group.to_vec();

@@ -62,7 +62,7 @@ impl<'m> Encoder<'m> {
     pub fn analyse(&self, picture: &Picture) -> Result<Latents> {
         let grid = grid(self.model, picture.width, picture.height);
         let tile_len = tile_len(self.model);
-        let mut values = Vec::with_capacity(grid.len() * self.model.channels());
+        let mut values = Vec::with_capacity(grid.len() * self.model.latents());
         let mut tiles = vec![0.0; tile_len * self.tiles_at_once.clamp(1, grid.len())];
         for first in (0..grid.len()).step_by(tiles.len() / tile_len) {
             let group = tiles.chunks_exact_mut(tile_len).zip(first..grid.len());

@@ -68,5 +68,5 @@ fn tile_len(model: &Model) -> usize {
 
 /// The shape of the latents of a picture that is cut by `grid`.
 fn latent_shape(grid: &Grid, model: &Model) -> Shape {
-    Shape { rows: grid.rows(), columns: grid.columns(), channels: model.channels() as u32 }
+    Shape { rows: grid.rows(), columns: grid.columns(), channels: model.latents() as u32 }
 }

@@ -147,7 +147,8 @@ impl Config {
         let mut arrays = Vec::new();
         let mut convolutions = |layers: Vec<ConvLayer>| {
             for layer in layers {
-                arrays.push((format!("{}.weight", layer.name), vec![3, 3, layer.shape.high, layer.shape.low]));
+                arrays
+                    .push((format!("{}.weight", layer.name), vec![3, 3, layer.shape.high, layer.shape.low]));
                 arrays.push((format!("{}.bias", layer.name), vec![layer.outputs()]));
             }
         };
@@ -202,7 +203,8 @@ mod tests {
         let config = Config::default();
         let arrays = config.parameters();
         let layer = |name: &str| -> usize {
-            let own = arrays.iter().filter(|(n, _)| n.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
+            let own =
+                arrays.iter().filter(|(n, _)| n.strip_prefix(name).is_some_and(|rest| rest.starts_with('.')));
             own.map(|(_, shape)| shape.iter().product::<usize>()).sum()
         };
         let encoder = [1_344, 20_784, 41_568, 83_040, 166_080, 331_968, 663_936, 1_327_488];

@@ -85,7 +85,11 @@ impl ModelFile {
         let floats = |name: &str| read_floats(&bytes, &tensors, name);
         let quantizer = Quantizer::new(floats("quantizer.centre")?, floats("quantizer.step")?)?;
         if quantizer.channels() != config.latents {
-            return Err(Error::Model(format!("{} quantizers for {} latents", quantizer.channels(), config.latents)));
+            return Err(Error::Model(format!(
+                "{} quantizers for {} latents",
+                quantizer.channels(),
+                config.latents
+            )));
         }
         let prior = tensor(&bytes, &tensors, "prior", Dtype::U8)?;
         let prior = Prior::from_bytes(prior, config.latents)?;
@@ -146,7 +150,8 @@ pub(super) fn to_bytes(
         floats(format!("{}.scale", array.name), vec![int8.scales.len()], &int8.scales);
         floats(format!("{}.outlier_value", array.name), vec![values.len()], &values);
         let places: Vec<u8> = int8.outliers.iter().flat_map(|outlier| outlier.0.to_le_bytes()).collect();
-        integers.push((format!("{}.outlier_place", array.name), (Dtype::U32, vec![places.len() / 4], places)));
+        integers
+            .push((format!("{}.outlier_place", array.name), (Dtype::U32, vec![places.len() / 4], places)));
         let bytes = int8.values.iter().map(|value| value.cast_unsigned()).collect();
         integers.push((array.name.clone(), (Dtype::I8, array.shape.clone(), bytes)));
     }

@@ -165,7 +165,8 @@ mod tests {
                 let (y, x) = (place / config.tile, place % config.tile);
                 let (y, x) = (y as f32 / config.tile as f32, x as f32 / config.tile as f32);
                 tiles.extend(slopes.iter().map(|s| {
-                    (0.5 + s[0] + s[1] * (y - 0.5) + s[2] * (x * 6.0).sin() + s[3] * (y * 9.0).cos() * x).clamp(0.0, 1.0)
+                    (0.5 + s[0] + s[1] * (y - 0.5) + s[2] * (x * 6.0).sin() + s[3] * (y * 9.0).cos() * x)
+                        .clamp(0.0, 1.0)
                 }));
             }
         }
@@ -179,7 +180,8 @@ mod tests {
     #[test]
     fn the_fresh_network_is_the_transform_of_its_tiles() {
         for normalize in [false, true] {
-            let config = Config { tile: 16, channels: 12, reductions: 2, latents: 6, normalize, dropout: 0.0 };
+            let config =
+                Config { tile: 16, channels: 12, reductions: 2, latents: 6, normalize, dropout: 0.0 };
             let tiles = tiles(&config, 200);
             let transform = Klt::fit(tiles.clone(), config.tile_len(), config.latents, 9).unwrap();
             let mut expected = 0.0;

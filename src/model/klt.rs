@@ -85,8 +85,10 @@ fn orthonormal(tall: &Tensor) -> Result<(Tensor, Vec<f32>, Tensor)> {
     let largest = eigen.eigenvalues[order[0]];
     let scales: Vec<f32> =
         order.iter().map(|&i| eigen.eigenvalues[i].max(largest * 1e-12).max(1e-30).sqrt() as f32).collect();
-    let rotation: Vec<f32> =
-        (0..width).flat_map(|row| order.iter().map(move |&i| (row, i))).map(|at| eigen.eigenvectors[at] as f32).collect();
+    let rotation: Vec<f32> = (0..width)
+        .flat_map(|row| order.iter().map(move |&i| (row, i)))
+        .map(|at| eigen.eigenvectors[at] as f32)
+        .collect();
     let rotation = Tensor::from_vec(rotation, (width, width), &Device::Cpu)?;
     let inverse: Vec<f32> = scales.iter().map(|scale| 1.0 / scale).collect();
     let q = tall.matmul(&rotation)?.broadcast_mul(&Tensor::from_vec(inverse, (1, width), &Device::Cpu)?)?;

@@ -191,7 +191,7 @@ impl Model {
 
     /// Latents of a tile.
     #[must_use]
-    pub fn channels(&self) -> usize {
+    pub fn latents(&self) -> usize {
         self.file.config.latents
     }
 
@@ -207,7 +207,7 @@ impl Model {
         &self.file.quantizer
     }
 
-    /// Maps tiles, `tile * tile * 3` values in [0, 1] each, channels last, to `channels` latents each. The result for a
+    /// Maps tiles, `tile * tile * 3` values in [0, 1] each, channels last, to [`Model::latents`] numbers each. The result for a
     /// tile depends neither on the others nor on the number of threads.
     ///
     /// # Errors
@@ -218,12 +218,12 @@ impl Model {
         Ok(network.run(tiles))
     }
 
-    /// Maps `channels` latents for each tile back to its values, channels last, near [0, 1] but not clamped to it.
+    /// Maps the latents of each tile back to its values, channels last, near [0, 1] but not clamped to it.
     ///
     /// # Errors
-    /// [`Error::Misuse`] when the length is not a multiple of the number of channels.
+    /// [`Error::Misuse`] when the length is not a multiple of the number of latents.
     pub fn synthesize(&self, latents: &[f32]) -> Result<Vec<f32>> {
-        check_rows(latents.len(), self.channels())?;
+        check_rows(latents.len(), self.latents())?;
         let network = self.synthesis.get_or_init(|| Synthesis::new(self.file.config, &self.file, self.simd));
         Ok(network.run(latents))
     }

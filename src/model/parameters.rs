@@ -26,7 +26,10 @@ impl Parameters {
     /// # Errors
     /// [`Error::Model`] when the configuration is impossible or an array has another length than its shape;
     /// what `values` returns.
-    pub fn from_fn(config: Config, mut values: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>) -> Result<Self> {
+    pub fn from_fn(
+        config: Config,
+        mut values: impl FnMut(&str, &[usize]) -> Result<Vec<f32>>,
+    ) -> Result<Self> {
         config.check()?;
         let mut arrays = Vec::new();
         for (name, shape) in config.parameters() {
@@ -53,6 +56,11 @@ impl Parameters {
     /// # Panics
     /// When the network has no array of that name.
     pub fn get_mut(&mut self, name: &str) -> &mut [f32] {
-        &mut self.arrays.iter_mut().find(|array| array.name == name).expect("an array of the configuration").values
+        &mut self
+            .arrays
+            .iter_mut()
+            .find(|array| array.name == name)
+            .expect("an array of the configuration")
+            .values
     }
 }

@@ -75,9 +75,12 @@ mod tests {
         assert_eq!(values, [2.0, 1.0, 0.0, 0.0]);
         quantizer.denormalize(&mut values);
         assert_eq!(values, [2.0, 2.0, 1.0, -2.0]);
-        for (centres, steps) in
-            [(vec![0.0], vec![]), (vec![f32::NAN], vec![1.0]), (vec![0.0], vec![0.0]), (vec![0.0], vec![f32::INFINITY])]
-        {
+        for (centres, steps) in [
+            (vec![0.0], vec![]),
+            (vec![f32::NAN], vec![1.0]),
+            (vec![0.0], vec![0.0]),
+            (vec![0.0], vec![f32::INFINITY]),
+        ] {
             assert!(Quantizer::new(centres, steps).is_err());
         }
     }

@@ -30,7 +30,8 @@ impl Int8 {
     /// Rounds an array of `columns` columns. A column's largest values, one in 200, are its outliers.
     pub fn round(values: &[f32], columns: usize) -> Self {
         let rows = values.len() / columns;
-        let cuts: Vec<f32> = (0..columns).into_par_iter().map(|column| cut(values, columns, rows, column)).collect();
+        let cuts: Vec<f32> =
+            (0..columns).into_par_iter().map(|column| cut(values, columns, rows, column)).collect();
         let scales: Vec<f32> = cuts.iter().map(|cut| cut / 127.0).collect();
         let mut outliers = Vec::new();
         let mut rounded = Vec::with_capacity(values.len());

@@ -47,7 +47,10 @@ impl Linear {
     /// When the slices do not hold the same number of rows.
     pub fn run(&self, input: &[f32], output: &mut [f32]) {
         let rows = input.len() / self.inputs;
-        assert!(input.len() == rows * self.inputs && output.len() == rows * self.outputs, "rows of a linear layer");
+        assert!(
+            input.len() == rows * self.inputs && output.len() == rows * self.outputs,
+            "rows of a linear layer"
+        );
         let block = self.path.block();
         let columns: Vec<Vec<f32>> = self
             .panels

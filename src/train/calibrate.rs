@@ -4,10 +4,7 @@ use super::graph::Graph;
 use crate::{
     Quality, Result,
     entropy::Prior,
-    model::{
-        Parameters, Quantizer,
-        network::Analysis,
-    },
+    model::{Parameters, Quantizer, network::Analysis},
     nn,
 };
 use candle_core::{Device, Tensor};
@@ -27,7 +24,12 @@ const GAIN_BATCH: usize = 32;
 ///
 /// # Errors
 /// [`crate::Error::Misuse`] when there are no tiles, or the network's output is not finite.
-pub fn calibrate(parameters: &Parameters, tiles: &[f32], bytes: f64, seed: u64) -> Result<(Quantizer, Prior)> {
+pub fn calibrate(
+    parameters: &Parameters,
+    tiles: &[f32],
+    bytes: f64,
+    seed: u64,
+) -> Result<(Quantizer, Prior)> {
     let config = parameters.config;
     let latents = Analysis::new(config, parameters, nn::Path::best()).run(tiles);
     let (centres, deviations) = moments(&latents, config.latents);

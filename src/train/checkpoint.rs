@@ -57,8 +57,11 @@ impl Checkpoint {
     pub fn save(&self, path: &Path) -> Result<()> {
         let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
         for (index, array) in self.parameters.arrays.iter().enumerate() {
-            let parts =
-                [("value", &array.values), ("mean", &self.adam.means[index]), ("square", &self.adam.squares[index])];
+            let parts = [
+                ("value", &array.values),
+                ("mean", &self.adam.means[index]),
+                ("square", &self.adam.squares[index]),
+            ];
             for (part, values) in parts {
                 let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
                 tensors.push((format!("{part}:{}", array.name), array.shape.clone(), bytes));
@@ -71,7 +74,8 @@ impl Checkpoint {
         let entry = Entry { progress: self.progress.clone(), adam_steps: self.adam.step };
         let entry = serde_json::to_string(&entry).map_err(|e| Error::Misuse(e.to_string()))?;
         let metadata = HashMap::from([("aez-checkpoint".to_owned(), entry)]);
-        let failed = |e: safetensors::SafeTensorError| Error::Misuse(format!("cannot form the checkpoint: {e}"));
+        let failed =
+            |e: safetensors::SafeTensorError| Error::Misuse(format!("cannot form the checkpoint: {e}"));
         write_atomically(path, &serialize(views.map_err(failed)?, Some(metadata)).map_err(failed)?)
     }
 
@@ -100,7 +104,8 @@ impl Checkpoint {
         let part = |part: &str| {
             Parameters::from_fn(progress.config, |name, _| read(part, name)).map_err(|e| e.to_string())
         };
-        let values = |parameters: Parameters| parameters.arrays.into_iter().map(|array| array.values).collect();
+        let values =
+            |parameters: Parameters| parameters.arrays.into_iter().map(|array| array.values).collect();
         let adam = Adam { step: adam_steps, means: values(part("mean")?), squares: values(part("square")?) };
         Ok(Self { parameters: part("value")?, adam, progress })
     }

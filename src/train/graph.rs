@@ -2,10 +2,7 @@
 
 use crate::{
     Result,
-    model::{
-        Config, Parameters,
-        config::ConvLayer,
-    },
+    model::{Config, Parameters, config::ConvLayer},
     nn::op::ConvOp,
 };
 use candle_core::{Device, Tensor, Var, backprop::GradStore};

@@ -100,7 +100,8 @@ impl Log {
             ("validation", RGBColor(255, 127, 14), |row| row.validation_loss),
             ("test", RGBColor(44, 160, 44), |row| row.test_loss),
         ];
-        let losses = || self.rows.iter().flat_map(|row| CURVES.map(|curve| curve.2(row))).filter(|x| *x > 0.0);
+        let losses =
+            || self.rows.iter().flat_map(|row| CURVES.map(|curve| curve.2(row))).filter(|x| *x > 0.0);
         let (least, most) = losses().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(x), b.max(x)));
         let (least, most) = if least <= most { (least * 0.95, most * 1.05) } else { (1e-3, 1.0) };
         let end = self.rows.last().map_or(1, |row| row.tiles.max(1)) as f64 / 1000.0;
@@ -119,8 +120,12 @@ impl Log {
             .y_label_formatter(&|y| format!("{y:.4}"))
             .draw()?;
         for (name, colour, value) in CURVES {
-            let points: Vec<(f64, f64)> =
-                self.rows.iter().map(|row| (row.tiles as f64 / 1000.0, value(row))).filter(|p| p.1 > 0.0).collect();
+            let points: Vec<(f64, f64)> = self
+                .rows
+                .iter()
+                .map(|row| (row.tiles as f64 / 1000.0, value(row)))
+                .filter(|p| p.1 > 0.0)
+                .collect();
             chart
                 .draw_series(LineSeries::new(points, colour.stroke_width(2)))?
                 .label(name)

@@ -81,7 +81,8 @@ mod tests {
         let (mut value, mut mean, mut square) = (start, 0.0, 0.0);
         for step in 1..=5 {
             let raw = 0.3 * step as f32 - 0.8;
-            let gradients: Vec<Vec<f32>> = parameters.arrays.iter().map(|a| vec![raw; a.values.len()]).collect();
+            let gradients: Vec<Vec<f32>> =
+                parameters.arrays.iter().map(|a| vec![raw; a.values.len()]).collect();
             adam.update(&mut parameters, &gradients, 0.5, |_| 0.01);
             let gradient = f64::from(raw) * 0.5;
             mean = 0.9 * mean + 0.1 * gradient;

@@ -94,7 +94,7 @@ impl Files {
 ///
 /// # Errors
 /// [`Error::Io`] when a file cannot be read or written; [`Error::Misuse`] when the checkpoint belongs to another run, or the
-/// loss diverges (the last checkpoint stays).
+/// loss diverges (the last checkpoint stays, to be resumed with a lower learning rate).
 pub fn train(data: &Dataset, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
     let mut run = Run::begin(data, options, tell)?;
     while !run.is_over() {
@@ -240,7 +240,7 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         Err(Error::Misuse(format!(
-            "training diverged: the loss is {loss} after {} tiles; the last good state is in {}. Lower the learning rate",
+            "training diverged: the loss is {loss} after {} tiles. The last saved state is in {}: resume with a lower learning rate",
             self.state.progress.tiles,
             self.files.checkpoint.display()
         )))
@@ -326,10 +326,11 @@ fn start(data: &Dataset, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> 
     Ok(Checkpoint { adam: Adam::new(&parameters), parameters, progress })
 }
 
-/// Refuses to go on with other data or another recipe. The number of epochs may change.
+/// Refuses to go on with other data or another recipe. The number of epochs and the learning rates may change: a run
+/// that diverged goes on at lower ones.
 fn check_same(progress: &Progress, data: &Dataset, options: &Options) -> Result<()> {
-    let mut recipe = options.recipe.clone();
-    recipe.epochs = progress.recipe.epochs;
+    let Recipe { epochs, rate, linear_rate, .. } = progress.recipe;
+    let recipe = Recipe { epochs, rate, linear_rate, ..options.recipe.clone() };
     let differs = [
         (progress.config != options.config, "network"),
         (progress.recipe != recipe, "recipe"),
@@ -352,10 +353,11 @@ fn reconstruct(parameters: &Parameters, tiles: &[f32]) -> (f64, f64) {
     let path = nn::Path::best();
     let latents = Analysis::new(config, parameters, path).run(tiles);
     let decoded = Synthesis::new(config, parameters, path).run(&latents);
-    let errors = tiles.chunks_exact(config.tile_len()).zip(decoded.chunks_exact(config.tile_len())).map(|(a, b)| {
-        let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b.clamp(0.0, 1.0)).powi(2));
-        squares.sum::<f64>() / config.tile_len() as f64
-    });
+    let errors =
+        tiles.chunks_exact(config.tile_len()).zip(decoded.chunks_exact(config.tile_len())).map(|(a, b)| {
+            let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b.clamp(0.0, 1.0)).powi(2));
+            squares.sum::<f64>() / config.tile_len() as f64
+        });
     let errors: Vec<f64> = errors.collect();
     let psnr = errors.iter().map(|mse| psnr_of_mse(mse * 255.0 * 255.0)).sum::<f64>();
     (errors.iter().sum::<f64>() / count as f64, psnr / count as f64)

@@ -1,16 +1,7 @@
-//! Draws `docs/sample.png`, the sample picture of the documentation: a lake at sunset.
+//! A lake at sunset, drawn: a function from a point to a colour, sampled several times a pixel.
 //!
-//! `cargo run --release --example draw_sample [OUT]`
-//!
-//! The scene is a function from a point to a colour, sampled several times a pixel. Points are in units of the
-//! picture's height: x in 0..1.5 to the right, y in 0..1 downwards.
+//! Points are in units of the scene's height: x in 0..1.5 to the right, y in 0..1 downwards.
 
-use std::error::Error;
-
-use image::{ImageEncoder, codecs::png};
-
-const HEIGHT: u32 = 192;
-const WIDTH: u32 = 288;
 /// Samples a pixel, along each axis.
 const SAMPLES: u32 = 4;
 
@@ -20,30 +11,23 @@ const SUN: Point = (1.0, 0.325);
 /// Where the boat's hull meets the water, and the boat's middle.
 const BOAT: Point = (0.62, 0.755);
 
-type Point = (f32, f32);
+pub type Point = (f32, f32);
 type Colour = [f32; 3];
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let path = std::env::args().nth(1).unwrap_or_else(|| "docs/sample.png".into());
-    let mut pixels = Vec::new();
-    for row in 0..HEIGHT {
-        for column in 0..WIDTH {
-            pixels.extend(pixel(column, row));
-        }
-    }
-    let file = std::io::BufWriter::new(std::fs::File::create(path)?);
-    png::PngEncoder::new_with_quality(file, png::CompressionType::Best, png::FilterType::Adaptive)
-        .write_image(&pixels, WIDTH, HEIGHT, image::ExtendedColorType::Rgb8)?;
-    Ok(())
+/// What is seen of the scene through a window: its upper left corner, and how many pixels are as high as the scene. The
+/// result has `width * height` pixels of three bytes.
+pub fn draw(width: u32, height: u32, corner: Point, scale: f32) -> Vec<u8> {
+    (0..width * height).flat_map(|index| pixel(index % width, index / width, corner, scale)).collect()
 }
 
 /// The mean colour of a pixel's samples.
-fn pixel(column: u32, row: u32) -> [u8; 3] {
+fn pixel(column: u32, row: u32, corner: Point, scale: f32) -> [u8; 3] {
     let mut sum = [0.0; 3];
     for sample in 0..SAMPLES * SAMPLES {
-        let at =
-            |pixel: u32, step: u32| (pixel as f32 + (step as f32 + 0.5) / SAMPLES as f32) / HEIGHT as f32;
-        let colour = scene((at(column, sample % SAMPLES), at(row, sample / SAMPLES)));
+        let at = |start: f32, pixel: u32, step: u32| {
+            start + (pixel as f32 + (step as f32 + 0.5) / SAMPLES as f32) / scale
+        };
+        let colour = scene((at(corner.0, column, sample % SAMPLES), at(corner.1, row, sample / SAMPLES)));
         sum = std::array::from_fn(|i| sum[i] + colour[i]);
     }
     sum.map(|s| (255.0 * s / (SAMPLES * SAMPLES) as f32).round().clamp(0.0, 255.0) as u8)
