@@ -20,13 +20,13 @@ use candle_core::{
 };
 use cudarc::{
     cudnn::{
-        ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnError, FilterDescriptor,
-        ReduceTensor, TensorDescriptor,
+        ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnError,
+        FilterDescriptor, ReduceTensor, TensorDescriptor,
         sys::{
             cudnnConvolutionBwdDataAlgo_t as BackwardDataAlgorithm,
-            cudnnConvolutionBwdFilterAlgo_t as BackwardFilterAlgorithm, cudnnConvolutionFwdAlgo_t as ForwardAlgorithm,
-            cudnnConvolutionMode_t, cudnnMathType_t, cudnnNanPropagation_t, cudnnReduceTensorOp_t,
-            cudnnTensorFormat_t::CUDNN_TENSOR_NHWC,
+            cudnnConvolutionBwdFilterAlgo_t as BackwardFilterAlgorithm,
+            cudnnConvolutionFwdAlgo_t as ForwardAlgorithm, cudnnConvolutionMode_t, cudnnMathType_t,
+            cudnnNanPropagation_t, cudnnReduceTensorOp_t, cudnnTensorFormat_t::CUDNN_TENSOR_NHWC,
         },
     },
     driver::{CudaSlice, CudaView},
@@ -239,7 +239,7 @@ impl Engine {
         &self,
         plans: &Plans<A>,
         key: Key,
-        choose: impl FnOnce(&Plan<()>) -> Result<(A, usize), CudnnError>,
+        choose: impl FnOnce(&Plan<()>) -> std::result::Result<(A, usize), CudnnError>,
     ) -> Result<Rc<Plan<A>>> {
         if let Some(plan) = plans.borrow().get(&key) {
             return Ok(plan.clone());

@@ -58,7 +58,8 @@ impl Case {
     }
 
     fn slow(&self) -> Results {
-        let [weights, input] = [&self.weights, &self.input].map(|v| v.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
+        let [weights, input] =
+            [&self.weights, &self.input].map(|v| v.iter().map(|&x| f64::from(x)).collect::<Vec<_>>());
         let channels = self.bias.len();
         let mut output: Vec<f64> = (0..self.pull.len()).map(|i| f64::from(self.bias[i % channels])).collect();
         self.each_product(|i, w, o| output[o] += input[i] * weights[w]);
@@ -122,7 +123,12 @@ fn check(device: &Device) {
                         assert_eq!(found.len(), expected.len());
                         let scale = expected.iter().fold(1e-9f64, |m, x| m.max(x.abs()));
                         for (f, e) in found.iter().zip(expected) {
-                            assert!((f - e).abs() <= 1e-4 * scale, "{what} of {:?}, {:?}: {f}, not {e}", case.op, case.extent);
+                            assert!(
+                                (f - e).abs() <= 1e-4 * scale,
+                                "{what} of {:?}, {:?}: {f}, not {e}",
+                                case.op,
+                                case.extent
+                            );
                         }
                     }
                 }

@@ -144,7 +144,8 @@ impl CustomOp2 for WeightGradient {
         low_layout: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
         let extent = self.extent(high_layout, low_layout)?;
-        let gradient = super::cuda::weight_gradient(self.shape, extent, (high, high_layout), (low, low_layout))?;
+        let gradient =
+            super::cuda::weight_gradient(self.shape, extent, (high, high_layout), (low, low_layout))?;
         Ok((gradient, self.output_shape()))
     }
 }
