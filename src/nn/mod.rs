@@ -3,6 +3,8 @@
 pub mod conv;
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(all(feature = "cuda", target_os = "linux", target_arch = "x86_64"))]
+mod deferred;
 mod direct;
 mod gradient;
 mod kernel;
@@ -29,7 +31,8 @@ use candle_core::Device;
 /// # Errors
 /// [`Error::Misuse`] when there is none, when its driver cannot be used, or without the cargo feature `cuda`.
 pub fn cuda_device(ordinal: usize) -> Result<Device> {
-    Device::new_cuda(ordinal).map_err(|e| {
-        Error::Misuse(format!("cannot use CUDA device {ordinal}: {e}. `nvidia-smi -L` lists the devices; the processor needs none"))
-    })
+    let failed = |reason: String| Error::Misuse(format!("cannot use CUDA device {ordinal}: {reason}"));
+    #[cfg(all(feature = "cuda", target_os = "linux", target_arch = "x86_64"))]
+    deferred::load().map_err(failed)?;
+    Device::new_cuda(ordinal).map_err(|e| failed(e.to_string()))
 }
