@@ -281,3 +281,26 @@ fn completions_and_manual_pages_are_printed() {
     assert!(page(&["man"]).contains("decompress"));
     assert!(page(&["man", "compress"]).contains("quality"));
 }
+
+/// Without the feature `cuda` there is nothing to run on a GPU, and with it there may be no such GPU: either is said before
+/// anything is written.
+#[test]
+fn a_gpu_that_is_not_there_is_refused() {
+    let place = Place::new();
+    fs::create_dir(place.path("photos")).unwrap();
+    place.run(&["compress", "a.png"]);
+    let (code, reason) =
+        if cfg!(feature = "cuda") { (1, "CUDA device 99") } else { (2, "built without CUDA") };
+    for args in [
+        &["compress", "a.png", "b.aez"][..],
+        &["decompress", "a.aez", "b.png"],
+        &["eval", "a.png"],
+        &["bench"],
+        &["train", "--data", "photos", "--out", "b"],
+    ] {
+        place.aez(args).args(["--device", "cuda:99"]).assert().code(code).stdout("").stderr(contains(reason));
+    }
+    for name in ["b.aez", "b.png", "b"] {
+        assert!(!place.path(name).exists(), "{name}");
+    }
+}

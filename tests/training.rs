@@ -62,6 +62,7 @@ impl Place {
             out: self.path(name),
             resume: false,
             budget: None,
+            device: candle_core::Device::Cpu,
             checkpoint_every: Duration::ZERO,
             storage: Storage::Float32,
         }

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use aez::{
     Result,
-    model::{Config, Parameters, init},
-    train::{graph::Graph, optimizer::Adam},
+    model::{Config, init},
+    train::{learner::Learner, optimizer::Adam},
 };
 use candle_core::{Device, Tensor};
 use clap::Args as ClapArgs;
@@ -46,6 +46,8 @@ struct Speeds {
     threads: usize,
     batch: usize,
     simd: String,
+    /// As `--device` names it.
+    device: String,
 }
 
 impl Args {
@@ -62,10 +64,11 @@ impl Args {
             decode_tiles_per_s: decode,
             encode_gflop_per_s: encode * gflop,
             decode_gflop_per_s: decode * gflop,
-            train_tiles_per_s: self.train.then(|| training(*model.config())).transpose()?,
+            train_tiles_per_s: self.train.then(|| training(*model.config(), &model.device())).transpose()?,
             threads: rayon::current_num_threads(),
             batch,
             simd: format!("{:?}", aez::nn::Path::best()).to_lowercase(),
+            device: common.device.to_string(),
         };
         let text = if self.json {
             serde_json::to_string(&speeds).expect("plain numbers") + "\n"
@@ -80,10 +83,11 @@ impl Speeds {
     fn text(&self) -> String {
         let train = self.train_tiles_per_s.map(|train| format!("train  {train:8.1} tiles/s\n"));
         format!(
-            "{} threads, {}, {} tiles a call\n\
+            "{}, {} threads, {}, {} tiles a call\n\
              encode {:8.1} tiles/s {:8.1} GFLOP/s\n\
              decode {:8.1} tiles/s {:8.1} GFLOP/s\n\
              {}(operations counted as in plain convolution: faster algorithms do less of them)\n",
+            self.device,
             self.threads,
             self.simd,
             self.batch,
@@ -110,21 +114,20 @@ fn speed(tiles: usize, runs: usize, mut run: impl FnMut() -> Result<()>) -> Resu
 }
 
 /// Speed of a step as `aez train` takes it.
-fn training(config: Config) -> Result<f64> {
+fn training(config: Config, device: &Device) -> Result<f64> {
     let mut parameters = init::xavier(config, 1)?;
     let mut adam = Adam::new(&parameters);
+    let mut learner = Learner::new(&parameters, &adam, device)?;
     let shape = (TRAINING_BATCH, config.tile, config.tile, 3);
-    let tiles = Tensor::from_vec(random(TRAINING_BATCH * config.tile_len()), shape, &Device::Cpu)?;
-    speed(TRAINING_BATCH, TRAINING_RUNS, || step(&mut parameters, &mut adam, &tiles))
-}
-
-fn step(parameters: &mut Parameters, adam: &mut Adam, tiles: &Tensor) -> Result<()> {
-    let graph = Graph::new(parameters, &Device::Cpu)?;
-    let decoded = graph.synthesize(&graph.analyse(tiles, None)?, None)?;
-    let loss = candle_nn::loss::mse(&decoded, tiles)?;
-    let gradients = graph.gradients(&loss.backward()?)?;
-    adam.update(parameters, &gradients, 1.0, |_| 1e-3);
-    Ok(())
+    let tiles = Tensor::from_vec(random(TRAINING_BATCH * config.tile_len()), shape, device)?;
+    speed(TRAINING_BATCH, TRAINING_RUNS, || {
+        let (_, gradients) = learner.differentiate(&parameters, |graph| {
+            let decoded = graph.synthesize(&graph.analyse(&tiles, None)?, None)?;
+            Ok(candle_nn::loss::mse(&decoded, &tiles)?)
+        })?;
+        learner.update(&mut parameters, &mut adam, &gradients, 1.0, |_| 1e-3)?;
+        Ok(device.synchronize()?)
+    })
 }
 
 fn random(count: usize) -> Vec<f32> {

@@ -1,6 +1,6 @@
 //! Options that subcommands share, and the parsing of their values.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use aez::{Limits, model::Model};
 use clap::Args;
@@ -31,8 +31,12 @@ pub struct Common {
 impl Common {
     /// Sets up what the whole process shares, before any work.
     pub fn start(&self) -> Result<(), Failure> {
-        if let Device::Cuda(_) = self.device {
-            return Err(Failure::Usage("this aez was built without CUDA: use --device cpu".into()));
+        if !cfg!(feature = "cuda") && self.device != Device::Cpu {
+            return Err(Failure::Usage(
+                "this aez was built without CUDA: use --device cpu, or build it by `cargo build --release --features cuda` \
+                 (see docs/gpu.md)"
+                    .into(),
+            ));
         }
         if let Some(threads) = self.threads {
             rayon::ThreadPoolBuilder::new()
@@ -45,10 +49,20 @@ impl Common {
 
     /// The model that the user named, or the built-in one.
     pub fn load_model(&self) -> Result<&'static Model, Failure> {
-        match &self.model {
-            None => Ok(Model::builtin()?),
-            // The process uses one model until its end.
-            Some(path) => Ok(Box::leak(Box::new(Model::load(path)?))),
+        let model = match (&self.model, self.device) {
+            (None, Device::Cpu) => return Ok(Model::builtin()?),
+            (None, Device::Cuda(_)) => Model::builtin_copy()?,
+            (Some(path), _) => Model::load(path)?,
+        };
+        // The process uses one model until its end.
+        Ok(Box::leak(Box::new(model.on_device(&self.open_device()?)?)))
+    }
+
+    /// The device that the user named, ready to run.
+    pub fn open_device(&self) -> Result<candle_core::Device, Failure> {
+        match self.device {
+            Device::Cpu => Ok(candle_core::Device::Cpu),
+            Device::Cuda(ordinal) => Ok(aez::nn::cuda_device(ordinal as usize)?),
         }
     }
 }
@@ -59,6 +73,15 @@ pub enum Device {
     Cpu,
     /// The CUDA device of that ordinal.
     Cuda(u32),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Cuda(ordinal) => write!(f, "cuda:{ordinal}"),
+        }
+    }
 }
 
 impl FromStr for Device {

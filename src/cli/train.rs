@@ -13,6 +13,7 @@ use aez::{
         spec::Spec,
     },
 };
+use candle_core::Device;
 use clap::{Args as ClapArgs, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -98,7 +99,7 @@ impl Args {
                 }
             }
         }
-        let options = self.options()?;
+        let options = self.options(common.open_device()?)?;
         let bar = progress_bar(common);
         bar.set_message("reading pictures");
         let data = Dataset::open(&self.data, options.config.tile, &Limits::default())?;
@@ -123,7 +124,7 @@ impl Args {
         Ok(())
     }
 
-    fn options(&self) -> Result<Options, Failure> {
+    fn options(&self, device: Device) -> Result<Options, Failure> {
         let mut recipe = self.recipe.clone();
         if let Some(rate) = self.lr {
             recipe.linear_rate *= rate / recipe.rate;
@@ -148,6 +149,7 @@ impl Args {
             out: self.out.clone(),
             resume: self.resume,
             budget: self.minutes.map(minutes).transpose()?,
+            device,
             checkpoint_every: minutes(self.checkpoint_every)?,
             storage: match self.weights {
                 Weights::I8 => Storage::Int8,

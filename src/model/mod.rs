@@ -2,6 +2,7 @@
 
 pub mod config;
 mod file;
+mod graph;
 pub mod init;
 pub mod klt;
 pub mod network;
@@ -10,6 +11,7 @@ pub mod quantizer;
 mod weights;
 
 pub use config::Config;
+pub use graph::Graph;
 pub use parameters::Parameters;
 pub use quantizer::Quantizer;
 pub use weights::Storage;
@@ -21,6 +23,7 @@ use crate::{
     nn::Path as SimdPath,
     picture::write_atomically,
 };
+use candle_core::{Device, Tensor};
 use file::ModelFile;
 use network::{Analysis, Synthesis};
 use serde::{Deserialize, Serialize};
@@ -67,9 +70,21 @@ pub struct Info {
 pub struct Model {
     file: ModelFile,
     info: Info,
-    simd: SimdPath,
-    analysis: OnceLock<Analysis>,
-    synthesis: OnceLock<Synthesis>,
+    engine: Engine,
+}
+
+/// What runs the network.
+enum Engine {
+    /// The processor, with an instruction set; each half of the network is packed for it when it is first used.
+    Processor { simd: SimdPath, analysis: OnceLock<Analysis>, synthesis: OnceLock<Synthesis> },
+    /// candle, on its device.
+    Graph(Graph),
+}
+
+impl Engine {
+    fn processor(simd: SimdPath) -> Self {
+        Self::Processor { simd, analysis: OnceLock::new(), synthesis: OnceLock::new() }
+    }
 }
 
 impl Model {
@@ -82,8 +97,16 @@ impl Model {
         if let Some(model) = MODEL.get() {
             return Ok(model);
         }
-        let model = Self::parse(Cow::Borrowed(BUILTIN))?;
+        let model = Self::builtin_copy()?;
         Ok(MODEL.get_or_init(|| model))
+    }
+
+    /// Another copy of the built-in model, such as for another device.
+    ///
+    /// # Errors
+    /// As for [`Model::builtin`].
+    pub fn builtin_copy() -> Result<Self> {
+        Self::parse(Cow::Borrowed(BUILTIN))
     }
 
     /// Reads a model file.
@@ -123,8 +146,7 @@ impl Model {
             },
             provenance: file.provenance.clone(),
         };
-        let simd = SimdPath::best();
-        Ok(Self { file, info, simd, analysis: OnceLock::new(), synthesis: OnceLock::new() })
+        Ok(Self { file, info, engine: Engine::processor(SimdPath::best()) })
     }
 
     /// Puts a model's bytes together.
@@ -158,11 +180,36 @@ impl Model {
         write_atomically(path, &Self::to_bytes(parameters, quantizer, prior, provenance, storage)?)
     }
 
-    /// Runs the network by another instruction set than the best; see [`SimdPath::available`].
+    /// Runs the network on the processor by another instruction set than the best; see [`SimdPath::available`].
     #[must_use]
-    pub fn with_simd(mut self, simd: SimdPath) -> Self {
-        (self.simd, self.analysis, self.synthesis) = (simd, OnceLock::new(), OnceLock::new());
-        self
+    pub fn with_simd(self, simd: SimdPath) -> Self {
+        Self { engine: Engine::processor(simd), ..self }
+    }
+
+    /// Runs the network on a device, to which its parameters are copied.
+    ///
+    /// On a GPU the result for a tile may differ in its last digits from the processor's, and with the number of tiles in
+    /// a call: a pixel by one level, a file by a symbol. Every file is still decoded to the same symbols everywhere.
+    ///
+    /// # Errors
+    /// [`Error::Network`] when the device has no memory for the model.
+    pub fn on_device(self, device: &Device) -> Result<Self> {
+        if device.is_cpu() {
+            return Ok(self.with_simd(SimdPath::best()));
+        }
+        let graph = Graph::new(self.file.config, &self.file, device)?;
+        // Other threads may run it, each in its own order of events.
+        device.synchronize()?;
+        Ok(Self { engine: Engine::Graph(graph), ..self })
+    }
+
+    /// Where the network runs.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        match &self.engine {
+            Engine::Processor { .. } => Device::Cpu,
+            Engine::Graph(graph) => graph.device().clone(),
+        }
     }
 
     /// A hash of everything that decides the decoded pixels.
@@ -214,8 +261,18 @@ impl Model {
     /// [`Error::Misuse`] when the length is not a multiple of a tile's.
     pub fn analyse(&self, tiles: &[f32]) -> Result<Vec<f32>> {
         check_rows(tiles.len(), self.file.config.tile_len())?;
-        let network = get_or_make(&self.analysis, || Analysis::new(self.file.config, &self.file, self.simd));
-        Ok(network.run(tiles))
+        let config = self.file.config;
+        match &self.engine {
+            Engine::Processor { simd, analysis, .. } => {
+                Ok(get_or_make(analysis, || Analysis::new(config, &self.file, *simd)).run(tiles))
+            }
+            Engine::Graph(_) if tiles.is_empty() => Ok(Vec::new()),
+            Engine::Graph(graph) => {
+                let shape = (tiles.len() / config.tile_len(), config.tile, config.tile, 3);
+                let tiles = Tensor::from_slice(tiles, shape, graph.device())?;
+                Ok(graph.analyse(&tiles, None)?.flatten_all()?.to_vec1()?)
+            }
+        }
     }
 
     /// Maps the latents of each tile back to its values, channels last, near [0, 1] but not clamped to it.
@@ -224,9 +281,18 @@ impl Model {
     /// [`Error::Misuse`] when the length is not a multiple of the number of latents.
     pub fn synthesize(&self, latents: &[f32]) -> Result<Vec<f32>> {
         check_rows(latents.len(), self.latents())?;
-        let network =
-            get_or_make(&self.synthesis, || Synthesis::new(self.file.config, &self.file, self.simd));
-        Ok(network.run(latents))
+        let config = self.file.config;
+        match &self.engine {
+            Engine::Processor { simd, synthesis, .. } => {
+                Ok(get_or_make(synthesis, || Synthesis::new(config, &self.file, *simd)).run(latents))
+            }
+            Engine::Graph(_) if latents.is_empty() => Ok(Vec::new()),
+            Engine::Graph(graph) => {
+                let shape = (latents.len() / config.latents, config.latents);
+                let latents = Tensor::from_slice(latents, shape, graph.device())?;
+                Ok(graph.synthesize(&latents, None)?.flatten_all()?.to_vec1()?)
+            }
+        }
     }
 }
 
@@ -280,5 +346,46 @@ fn check_rows(length: usize, of: usize) -> Result<()> {
         Ok(())
     } else {
         Err(Error::Misuse(format!("{length} values are not whole rows of {of}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_graph_computes_what_the_packed_network_does() {
+        let model = tiny();
+        let config = *model.config();
+        let graph = Graph::new(config, &model.file, &Device::Cpu).unwrap();
+        let by_graph = Model { engine: Engine::Graph(graph), ..tiny() };
+        let tiles: Vec<f32> = (70..73).flat_map(|index| waves(config.tile, index as f32)).collect();
+        let close = |a: &[f32], b: &[f32]| {
+            assert_eq!(a.len(), b.len());
+            let scale = b.iter().fold(0.0f32, |m, x| m.max(x.abs()));
+            assert!(a.iter().zip(b).all(|(a, b)| (a - b).abs() <= 1e-5 * scale));
+        };
+        let latents = model.analyse(&tiles).unwrap();
+        close(&by_graph.analyse(&tiles).unwrap(), &latents);
+        close(&by_graph.synthesize(&latents).unwrap(), &model.synthesize(&latents).unwrap());
+        assert!(by_graph.analyse(&[]).unwrap().is_empty() && by_graph.synthesize(&[]).unwrap().is_empty());
+        assert!(by_graph.analyse(&tiles[1..]).is_err());
+    }
+
+    #[cfg(feature = "cuda")]
+    #[test]
+    fn a_gpu_computes_what_the_processor_does() {
+        let device = match crate::nn::cuda_device(0) {
+            Ok(device) => device,
+            Err(error) => return eprintln!("skipped: {error}"),
+        };
+        let (model, on_gpu) = (tiny(), tiny().on_device(&device).unwrap());
+        let tiles: Vec<f32> = (70..73).flat_map(|index| waves(model.tile(), index as f32)).collect();
+        let latents = model.analyse(&tiles).unwrap();
+        let (a, b) = (
+            model.synthesize(&latents).unwrap(),
+            on_gpu.synthesize(&on_gpu.analyse(&tiles).unwrap()).unwrap(),
+        );
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1.0 / 1024.0));
     }
 }

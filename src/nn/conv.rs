@@ -19,7 +19,7 @@ use super::{
 pub use super::gradient::weight_gradient;
 
 /// Channels on both sides of a convolution, and its stride (1 or 2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ConvShape {
     pub high: usize,
     pub low: usize,
@@ -58,8 +58,19 @@ pub enum Direction {
     Adjoint,
 }
 
+impl Direction {
+    /// The way back.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        match self {
+            Self::Forward => Self::Adjoint,
+            Self::Adjoint => Self::Forward,
+        }
+    }
+}
+
 /// Batch and resolution of a picture tensor; the channels are the layer's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Extent {
     pub batch: usize,
     pub rows: usize,

@@ -1,11 +1,15 @@
-//! Convolution layers as candle operations with gradients.
+//! Convolution layers as candle operations with gradients, on any device.
+//!
+//! The gradient of a layer is put together from the four operations of [`super::parts`], in tensors alone: each of them
+//! has a side for the processor and one for CUDA, and candle takes the one of the device where the tensors lie.
 
-use candle_core::{CpuStorage, CustomOp3, Error, Layout, Result, Shape, Storage, Tensor};
-use rayon::prelude::*;
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::{
-    conv::{ConvShape, Direction, Extent, Packed, weight_gradient},
-    simd::Path,
+    conv::{ConvShape, Direction, Extent},
+    parts::{ActiveOnly, Map, PixelSums, WeightGradient, floats},
 };
 
 /// A convolution or transposed convolution with bias and, if asked for, ReLU, as one differentiable operation on
@@ -28,24 +32,16 @@ impl ConvOp {
         input.apply_op3(weights, bias, self)
     }
 
-    fn channels(&self) -> (usize, usize) {
-        match self.direction {
-            Direction::Forward => (self.shape.high, self.shape.low),
-            Direction::Adjoint => (self.shape.low, self.shape.high),
-        }
-    }
-
-    fn extents(&self, input: &Shape) -> Result<(Extent, Extent)> {
-        let (batch, rows, columns, channels) = input.dims4()?;
-        if channels != self.channels().0 {
-            candle_core::bail!("{} channels where {} belong", channels, self.channels().0);
-        }
-        let to = |edge: usize| match self.direction {
-            Direction::Forward => self.shape.low_edge(edge),
-            Direction::Adjoint => edge * self.shape.stride,
+    /// The layer without bias and ReLU, for an input of that shape.
+    fn map(&self, input: &Shape) -> Result<Map> {
+        let Self { shape, direction, .. } = *self;
+        let (batch, rows, columns, _) = input.dims4()?;
+        let to = |edge: usize| match direction {
+            Direction::Forward => shape.low_edge(edge),
+            Direction::Adjoint => edge * shape.stride,
         };
         let from = Extent { batch, rows, columns };
-        Ok((from, Extent { batch, rows: to(rows), columns: to(columns) }))
+        Ok(Map { shape, direction, from, to: Extent { batch, rows: to(rows), columns: to(columns) } })
     }
 }
 
@@ -66,98 +62,49 @@ impl CustomOp3 for ConvOp {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (from, to) = self.extents(input_layout.shape())?;
+        let map = self.map(input_layout.shape())?;
+        map.check(input_layout, weights_layout, Some(bias_layout))?;
         let (input, weights) = (floats(input, input_layout)?, floats(weights, weights_layout)?);
-        let bias = floats(bias, bias_layout)?;
-        let channels = self.channels().1;
-        if weights.len() != self.shape.weights() || bias.len() != channels {
-            candle_core::bail!("{} weights and {} biases for {:?}", weights.len(), bias.len(), self.shape);
-        }
-        let layer = Packed::new(self.shape, self.direction, weights, Some(bias), self.relu, Path::best());
-        let mut output = vec![0.0; to.pixels() * channels];
-        layer.run(input, from, &mut output, to);
-        Ok((CpuStorage::F32(output), (to.batch, to.rows, to.columns, channels).into()))
+        let output = map.run(input, weights, Some(floats(bias, bias_layout)?), self.relu);
+        Ok((CpuStorage::F32(output), map.output_shape()))
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        input_layout: &Layout,
+        weights: &CudaStorage,
+        weights_layout: &Layout,
+        bias: &CudaStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        let map = self.map(input_layout.shape())?;
+        map.check(input_layout, weights_layout, Some(bias_layout))?;
+        let (input, weights) = ((input, input_layout), (weights, weights_layout));
+        let output = super::cuda::map(&map, input, weights, Some((bias, bias_layout)), self.relu)?;
+        Ok((output, map.output_shape()))
     }
 
     fn bwd(
         &self,
         input: &Tensor,
         weights: &Tensor,
-        bias: &Tensor,
+        _bias: &Tensor,
         output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let (from, to) = self.extents(input.shape())?;
-        let path = Path::best();
-        let channels = self.channels().1;
+        let map = self.map(input.shape())?;
         let gradient = gradient.contiguous()?;
-        let mut masked = with_floats(&gradient, |g| Ok(g.to_vec()))?;
-        if self.relu {
-            with_floats(output, |output| {
-                masked.par_iter_mut().zip(output).with_min_len(1 << 14).for_each(|(g, &y)| {
-                    *g = if y > 0.0 { *g } else { 0.0 };
-                });
-                Ok(())
-            })?;
-        }
-        let bias_gradient = Tensor::from_vec(sum_pixels(&masked, channels), bias.shape(), bias.device())?;
-        let weight_gradient = with_floats(input, |input| {
-            Ok(match self.direction {
-                Direction::Forward => weight_gradient(self.shape, input, &masked, from, path),
-                Direction::Adjoint => weight_gradient(self.shape, &masked, input, to, path),
-            })
-        })?;
-        let weight_gradient = Tensor::from_vec(weight_gradient, weights.shape(), weights.device())?;
-        let input_gradient = if self.input_gradient {
-            let back = match self.direction {
-                Direction::Forward => Direction::Adjoint,
-                Direction::Adjoint => Direction::Forward,
-            };
-            let layer = with_floats(weights, |w| Ok(Packed::new(self.shape, back, w, None, false, path)))?;
-            let mut into = vec![0.0; from.pixels() * self.channels().0];
-            layer.run(&masked, to, &mut into, from);
-            Some(Tensor::from_vec(into, input.shape(), input.device())?)
-        } else {
-            None
+        let gradient = if self.relu { gradient.apply_op2_no_bwd(output, &ActiveOnly)? } else { gradient };
+        let bias_gradient = gradient.apply_op1_no_bwd(&PixelSums)?;
+        let (high, low) = match self.direction {
+            Direction::Forward => (input, &gradient),
+            Direction::Adjoint => (&gradient, input),
         };
+        let weight_gradient = high.apply_op2_no_bwd(low, &WeightGradient { shape: self.shape })?;
+        let back = || gradient.apply_op2_no_bwd(weights, &map.reversed());
+        let input_gradient = self.input_gradient.then(back).transpose()?;
         Ok((input_gradient, Some(weight_gradient), Some(bias_gradient)))
-    }
-}
-
-/// The sum over all pixels, channel by channel, in an order that depends on the size alone.
-fn sum_pixels(values: &[f32], channels: usize) -> Vec<f32> {
-    const PIXELS: usize = 1024;
-    let partial: Vec<Vec<f32>> = values
-        .par_chunks(PIXELS * channels)
-        .map(|chunk| {
-            let mut sums = vec![0.0; channels];
-            chunk.chunks_exact(channels).for_each(|pixel| add(&mut sums, pixel));
-            sums
-        })
-        .collect();
-    partial.into_iter().fold(vec![0.0; channels], |mut sums, part| {
-        add(&mut sums, &part);
-        sums
-    })
-}
-
-fn add(sums: &mut [f32], values: &[f32]) {
-    sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
-}
-
-fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    let values = storage.as_slice::<f32>()?;
-    match layout.contiguous_offsets() {
-        Some((start, end)) => Ok(&values[start..end]),
-        None => Err(Error::RequiresContiguous { op: "conv3x3" }.bt()),
-    }
-}
-
-/// Lends the numbers of a tensor in this computer's memory.
-fn with_floats<T>(tensor: &Tensor, run: impl FnOnce(&[f32]) -> Result<T>) -> Result<T> {
-    let (storage, layout) = tensor.storage_and_layout();
-    match &*storage {
-        Storage::Cpu(storage) => run(floats(storage, layout)?),
-        _ => candle_core::bail!("conv3x3 expects tensors in main memory"),
     }
 }

@@ -7,13 +7,13 @@ use super::{
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-fn random(count: usize, seed: u64) -> Vec<f32> {
+pub(super) fn random(count: usize, seed: u64) -> Vec<f32> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     (0..count).map(|_| rng.random_range(-1.0..1.0)).collect()
 }
 
 /// Calls `visit(filter index, high pixel, low pixel)` for every tap of a convolution that lies in the picture.
-fn each_tap(stride: usize, extent: Extent, mut visit: impl FnMut(usize, usize, usize)) {
+pub(super) fn each_tap(stride: usize, extent: Extent, mut visit: impl FnMut(usize, usize, usize)) {
     let (low_rows, low_columns) = (extent.rows.div_ceil(stride), extent.columns.div_ceil(stride));
     for picture in 0..extent.batch {
         for y in 0..low_rows {
@@ -90,7 +90,7 @@ fn each_case(mut check: impl FnMut(ConvShape, Extent, Path, u64)) {
     }
 }
 
-fn low_extent(shape: ConvShape, extent: Extent) -> Extent {
+pub(super) fn low_extent(shape: ConvShape, extent: Extent) -> Extent {
     let Extent { batch, rows, columns } = extent;
     Extent { batch, rows: shape.low_edge(rows), columns: shape.low_edge(columns) }
 }

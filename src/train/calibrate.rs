@@ -1,10 +1,9 @@
 //! From trained weights to a codec: centre, step and distribution of each latent, from training tiles.
 
-use super::graph::Graph;
 use crate::{
     Quality, Result,
     entropy::Prior,
-    model::{Parameters, Quantizer, network::Analysis},
+    model::{Graph, Parameters, Quantizer, network::Analysis},
     nn,
 };
 use candle_core::{Device, Tensor};
@@ -84,7 +83,7 @@ fn moments(rows: &[f32], columns: usize) -> (Vec<f32>, Vec<f32>) {
 /// the expected square of the gradient of a random combination of the pixels is that length squared.
 fn gains(parameters: &Parameters, tiles: &[f32], seed: u64) -> Result<Vec<f32>> {
     let config = parameters.config;
-    let graph = Graph::new(parameters, &Device::Cpu)?;
+    let graph = Graph::new(config, parameters, &Device::Cpu)?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut squares = vec![0.0f64; config.latents];
     for tiles in tiles.chunks(GAIN_BATCH * config.tile_len()) {

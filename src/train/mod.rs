@@ -6,7 +6,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod fetch;
 mod folder;
-pub mod graph;
+pub mod learner;
 pub mod log;
 pub mod optimizer;
 pub mod recipe;

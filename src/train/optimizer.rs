@@ -3,9 +3,9 @@
 use crate::model::Parameters;
 use rayon::prelude::*;
 
-const BETA1: f32 = 0.9;
-const BETA2: f32 = 0.999;
-const EPSILON: f32 = 1e-8;
+pub(super) const BETA1: f32 = 0.9;
+pub(super) const BETA2: f32 = 0.999;
+pub(super) const EPSILON: f32 = 1e-8;
 /// Numbers that a thread updates at a time.
 const CHUNK: usize = 1 << 14;
 
@@ -27,6 +27,13 @@ impl Adam {
         Self { step: 0, means: zeros(), squares: zeros() }
     }
 
+    /// What the running means lack of those over all time: the divisor of the first, and the factor on the root of the
+    /// second.
+    pub(super) fn corrections(&self) -> (f64, f32) {
+        let correct = |beta: f32| 1.0 - f64::from(beta).powf(self.step as f64);
+        (correct(BETA1), (1.0 / correct(BETA2)).sqrt() as f32)
+    }
+
     /// Takes one step along `gradients`, each multiplied by `scale` first, at the learning rate that `rate` gives for an
     /// array's name.
     pub fn update(
@@ -37,9 +44,7 @@ impl Adam {
         rate: impl Fn(&str) -> f64,
     ) {
         self.step += 1;
-        let correct = |beta: f32| 1.0 - f64::from(beta).powf(self.step as f64);
-        let (first, second) = (correct(BETA1), correct(BETA2));
-        let root = (1.0 / second).sqrt() as f32;
+        let (first, root) = self.corrections();
         let state = self.means.iter_mut().zip(&mut self.squares);
         for ((array, gradient), (means, squares)) in parameters.arrays.iter_mut().zip(gradients).zip(state) {
             let step = (rate(&array.name) / first) as f32;

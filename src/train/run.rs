@@ -4,9 +4,9 @@ use super::{
     calibrate::calibrate,
     checkpoint::{Checkpoint, Progress},
     data::{Dataset, Key},
-    graph::Graph,
+    learner::{Gradients, Learner},
     log::{Log, Row},
-    optimizer::{Adam, norm},
+    optimizer::Adam,
     recipe::{Init, Recipe},
 };
 use crate::{
@@ -50,6 +50,8 @@ pub struct Options {
     pub resume: bool,
     /// Train for this long in all, over every part of the run, in the place of the recipe's number of epochs.
     pub budget: Option<Duration>,
+    /// Where the steps are taken.
+    pub device: Device,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
     pub storage: Storage,
@@ -108,6 +110,7 @@ struct Run<'a> {
     options: &'a Options,
     files: Files,
     state: Checkpoint,
+    learner: Learner,
     log: Log,
     order: Vec<u32>,
     first_loss: Option<f64>,
@@ -132,6 +135,7 @@ impl<'a> Run<'a> {
         } else {
             (start(data, options, tell)?, Log::default())
         };
+        let learner = Learner::new(&state.parameters, &state.adam, &options.device)?;
         let progress = &state.progress;
         let mut run = Self {
             data,
@@ -146,6 +150,7 @@ impl<'a> Run<'a> {
             tiles_before: progress.tiles,
             files,
             state,
+            learner,
             log,
         };
         if run.log.rows().is_empty() {
@@ -183,16 +188,17 @@ impl<'a> Run<'a> {
         let indices = &self.order[position as usize..end];
         let tiles = self.data.train_batch(indices, Key { seed: *seed, epoch, position }, &recipe.augment());
         let shape = (indices.len(), config.tile, config.tile, 3);
-        let (loss, gradients) = self.differentiate(Tensor::from_vec(tiles, shape, &Device::Cpu)?)?;
+        let (loss, gradients) = self.differentiate(Tensor::from_vec(tiles, shape, &self.options.device)?)?;
         self.check_loss(loss)?;
 
-        self.gradient_norm = norm(&gradients);
+        self.gradient_norm = gradients.norm()?;
         let shorten = recipe.clip.map_or(1.0, |clip| (clip / self.gradient_norm.max(1e-12)).min(1.0));
         let factor = recipe.rate_factor(self.state.adam.step, self.progress());
         self.rate = factor * recipe.rate;
-        self.state.adam.update(&mut self.state.parameters, &gradients, shorten as f32, |name| {
+        let Checkpoint { parameters, adam, .. } = &mut self.state;
+        self.learner.update(parameters, adam, &gradients, shorten as f32, |name| {
             factor * if name.contains("linear") { recipe.linear_rate } else { recipe.rate }
-        });
+        })?;
 
         let count = (end - position as usize) as u64;
         let progress = &mut self.state.progress;
@@ -223,15 +229,14 @@ impl<'a> Run<'a> {
     }
 
     /// The mean squared error of a batch, and its gradient.
-    fn differentiate(&self, tiles: Tensor) -> Result<(f64, Vec<Vec<f32>>)> {
-        let graph = Graph::new(&self.state.parameters, &Device::Cpu)?;
+    fn differentiate(&self, tiles: Tensor) -> Result<(f64, Gradients)> {
         // The dropped channels depend on the step alone, so that a resumed run drops the same.
         let mut rng = ChaCha8Rng::seed_from_u64(self.options.seed);
         rng.set_stream(self.state.adam.step);
-        let latents = graph.analyse(&tiles, Some(&mut rng))?;
-        let loss = candle_nn::loss::mse(&graph.synthesize(&latents, Some(&mut rng))?, &tiles)?;
-        let gradients = graph.gradients(&loss.backward()?)?;
-        Ok((f64::from(loss.to_scalar::<f32>()?), gradients))
+        self.learner.differentiate(&self.state.parameters, |graph| {
+            let latents = graph.analyse(&tiles, Some(&mut rng))?;
+            Ok(candle_nn::loss::mse(&graph.synthesize(&latents, Some(&mut rng))?, &tiles)?)
+        })
     }
 
     fn check_loss(&mut self, loss: f64) -> Result<()> {
@@ -248,6 +253,7 @@ impl<'a> Run<'a> {
 
     fn measure(&mut self, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         tell(Event::Busy("measuring"));
+        self.learner.fetch(&mut self.state.parameters, &mut self.state.adam)?;
         let (validation_loss, validation_psnr) = reconstruct(&self.state.parameters, self.data.validation());
         let (test_loss, _) = reconstruct(&self.state.parameters, self.data.test());
         let progress = &mut self.state.progress;
@@ -272,6 +278,7 @@ impl<'a> Run<'a> {
     }
 
     fn save(&mut self) -> Result<()> {
+        self.learner.fetch(&mut self.state.parameters, &mut self.state.adam)?;
         self.state.progress.seconds = self.seconds();
         self.state.save(&self.files.checkpoint)?;
         self.saved = Instant::now();

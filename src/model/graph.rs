@@ -1,10 +1,10 @@
-//! The autoencoder as a graph that candle differentiates.
+//! The autoencoder as a graph of candle operations: on any device, and with gradients.
 
-use crate::{
-    Result,
-    model::{Config, Parameters, config::ConvLayer},
-    nn::op::ConvOp,
+use super::{
+    config::{Config, ConvLayer},
+    network::Source,
 };
+use crate::{Result, nn::op::ConvOp};
 use candle_core::{Device, Tensor, Var, backprop::GradStore};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -17,19 +17,37 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Copies the parameters.
+    /// Copies the parameters to the device.
     ///
     /// # Errors
     /// [`crate::Error::Network`] when there is no memory for them.
-    pub fn new(parameters: &Parameters, device: &Device) -> Result<Self> {
-        let variable = |array: &crate::model::parameters::Array| {
-            Var::from_slice(&array.values, array.shape.as_slice(), device)
-        };
-        Ok(Self {
-            config: parameters.config,
-            names: parameters.arrays.iter().map(|array| array.name.clone()).collect(),
-            variables: parameters.arrays.iter().map(variable).collect::<candle_core::Result<_>>()?,
-        })
+    pub fn new(config: Config, source: &impl Source, device: &Device) -> Result<Self> {
+        let (names, shapes): (Vec<_>, Vec<_>) = config.parameters().into_iter().unzip();
+        let variable =
+            |(name, shape): (&String, Vec<usize>)| Var::from_slice(&source.values(name), shape, device);
+        let variables = names.iter().zip(shapes).map(variable).collect::<candle_core::Result<_>>()?;
+        Ok(Self { config, names, variables })
+    }
+
+    /// The parameters' names.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The parameters, in the order of the names.
+    #[must_use]
+    pub fn variables(&self) -> &[Var] {
+        &self.variables
+    }
+
+    /// Where it runs.
+    ///
+    /// # Panics
+    /// Never: every network has parameters.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        self.variables[0].device()
     }
 
     fn get(&self, name: &str) -> &Tensor {
@@ -67,11 +85,11 @@ impl Graph {
     /// The gradient of each parameter array, in order.
     ///
     /// # Errors
-    /// [`crate::Error::Network`] when it cannot be read back from the device.
-    pub fn gradients(&self, store: &GradStore) -> Result<Vec<Vec<f32>>> {
+    /// [`crate::Error::Network`] when there is no memory.
+    pub fn gradients(&self, store: &GradStore) -> Result<Vec<Tensor>> {
         let gradient = |variable: &Var| match store.get(variable) {
-            Some(gradient) => Ok(gradient.flatten_all()?.to_vec1()?),
-            None => Ok(vec![0.0; variable.elem_count()]),
+            Some(gradient) => Ok(gradient.clone()),
+            None => Ok(variable.zeros_like()?),
         };
         self.variables.iter().map(gradient).collect()
     }

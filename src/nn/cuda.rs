@@ -1,0 +1,319 @@
+//! The network's layers on NVIDIA GPUs: convolutions through cuDNN, the rest by candle's kernels.
+//!
+//! Pictures are channels-last there too, but cuDNN wants filters as `[low][3][3][high]`: weights are transposed on the way
+//! in, and their gradient on the way out, which is little work beside the convolution. Which algorithm runs, and in how
+//! much memory, is asked of cuDNN once for each layer and resolution. Reduced precision (TF32) follows candle's
+//! [`candle_core::cuda::gemm_reduced_precision_f32`], so that one switch serves matrices and convolutions.
+
+use std::{
+    cell::{RefCell, RefMut},
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+};
+
+use candle_core::{
+    CudaDevice, CudaStorage, DType, Error, Layout, Result, Shape,
+    backend::{BackendDevice, BackendStorage},
+    cuda::DeviceId,
+    op,
+};
+use cudarc::{
+    cudnn::{
+        ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnError,
+        FilterDescriptor, ReduceTensor, TensorDescriptor,
+        sys::{
+            cudnnConvolutionBwdDataAlgo_t as BackwardDataAlgorithm,
+            cudnnConvolutionBwdFilterAlgo_t as BackwardFilterAlgorithm,
+            cudnnConvolutionFwdAlgo_t as ForwardAlgorithm, cudnnConvolutionMode_t, cudnnMathType_t,
+            cudnnNanPropagation_t, cudnnReduceTensorOp_t, cudnnTensorFormat_t::CUDNN_TENSOR_NHWC,
+        },
+    },
+    driver::{CudaSlice, CudaView},
+};
+
+use super::{
+    conv::{ConvShape, Direction, Extent},
+    parts::Map,
+};
+
+/// A tensor's numbers and where they lie among those of the storage.
+pub(super) type Tensor<'a> = (&'a CudaStorage, &'a Layout);
+
+/// The linear map of a layer, its bias and its ReLU.
+pub(super) fn map(
+    map: &Map,
+    input: Tensor<'_>,
+    weights: Tensor<'_>,
+    bias: Option<Tensor<'_>>,
+    relu: bool,
+) -> Result<CudaStorage> {
+    let device = input.0.device();
+    let shape = map.output_shape();
+    let mut output = uninitialized(device, &shape)?;
+    // cuDNN adds its result to what lies there: the bias at every pixel.
+    let keep = if let Some((bias, layout)) = bias {
+        bias.copy_strided_src(&mut output, 0, &layout.broadcast_as(shape.clone())?)?;
+        1.0
+    } else {
+        0.0
+    };
+    let filter = transposed(weights, 9 * map.shape.high, map.shape.low)?;
+    let engine = Engine::of(device)?;
+    let key = Key::new(map.shape, map.high());
+    let (filter, target) = (filter.as_cuda_slice()?, output.as_cuda_slice_mut()?);
+    match map.direction {
+        Direction::Forward => engine.forward(key, &numbers(input)?, filter, keep, target)?,
+        Direction::Adjoint => engine.backward_data(key, &numbers(input)?, filter, keep, target)?,
+    }
+    if relu { output.unary_impl::<op::Relu>(&Layout::contiguous(shape)) } else { Ok(output) }
+}
+
+/// The derivative with respect to the weights; `extent` is that of the high side.
+pub(super) fn weight_gradient(
+    shape: ConvShape,
+    extent: Extent,
+    high: Tensor<'_>,
+    low: Tensor<'_>,
+) -> Result<CudaStorage> {
+    let device = high.0.device();
+    let filter_shape = Shape::from((shape.low, 9 * shape.high));
+    let mut filter = uninitialized(device, &filter_shape)?;
+    let target = filter.as_cuda_slice_mut()?;
+    Engine::of(device)?.backward_filter(Key::new(shape, extent), &numbers(high)?, &numbers(low)?, target)?;
+    transposed((&filter, &Layout::contiguous(filter_shape)), shape.low, 9 * shape.high)
+}
+
+/// The gradient where a ReLU's output is not zero.
+pub(super) fn active_only(gradient: Tensor<'_>, output: Tensor<'_>) -> Result<CudaStorage> {
+    let active = output.0.unary_impl::<op::Sign>(output.1)?;
+    gradient.0.binary_impl::<op::Mul>(&active, gradient.1, &Layout::contiguous(output.1.shape()))
+}
+
+/// The sum of `[batch, rows, columns, channels]` over all pixels.
+pub(super) fn sum_pixels(values: Tensor<'_>) -> Result<CudaStorage> {
+    let (batch, rows, columns, channels) = values.1.shape().dims4()?;
+    let device = values.0.device();
+    let mut sums = uninitialized(device, &channels.into())?;
+    let target = sums.as_cuda_slice_mut::<f32>()?;
+    let engine = Engine::of(device)?;
+    let from = engine.picture(Extent { batch, rows, columns }, channels)?;
+    let to = engine.picture(Extent { batch: 1, rows: 1, columns: 1 }, channels)?;
+    let add = engine.cudnn.create_reduction_no_indices::<f32>(
+        cudnnReduceTensorOp_t::CUDNN_REDUCE_TENSOR_ADD,
+        cudnnNanPropagation_t::CUDNN_PROPAGATE_NAN,
+    );
+    let add = add.map_err(Error::wrap)?;
+    let sum = ReduceTensor { reduce: &add, a: &from, c: &to };
+    let mut workspace = engine.workspace(sum.get_workspace_size().map_err(Error::wrap)?)?;
+    // SAFETY: the descriptors are of the numbers that `numbers` and the shape of `sums` make sure of.
+    unsafe { sum.launch(&mut *workspace, (1.0, 0.0), &numbers(values)?, target) }.map_err(Error::wrap)?;
+    Ok(sums)
+}
+
+/// What an algorithm was chosen for: the layer, the resolution on its high side, and whether TF32 may be used.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    shape: ConvShape,
+    high: Extent,
+    tf32: bool,
+}
+
+impl Key {
+    fn new(shape: ConvShape, high: Extent) -> Self {
+        Self { shape, high, tf32: candle_core::cuda::gemm_reduced_precision_f32() }
+    }
+}
+
+/// A convolution as cuDNN is told of it, and the algorithm that it chose.
+struct Plan<A> {
+    conv: ConvDescriptor<f32>,
+    high: TensorDescriptor<f32>,
+    low: TensorDescriptor<f32>,
+    filter: FilterDescriptor<f32>,
+    algorithm: A,
+    /// Bytes of working memory.
+    workspace: usize,
+}
+
+type Plans<A> = RefCell<HashMap<Key, Rc<Plan<A>>>>;
+
+/// cuDNN on one device, for the thread that made it.
+struct Engine {
+    device: CudaDevice,
+    cudnn: Arc<Cudnn>,
+    forward: Plans<ForwardAlgorithm>,
+    backward_data: Plans<BackwardDataAlgorithm>,
+    backward_filter: Plans<BackwardFilterAlgorithm>,
+    /// Lent to one operation after another, which a device runs in their order.
+    workspace: RefCell<CudaSlice<u8>>,
+}
+
+thread_local! {
+    static ENGINES: RefCell<HashMap<DeviceId, Rc<Engine>>> = RefCell::default();
+}
+
+impl Engine {
+    fn of(device: &CudaDevice) -> Result<Rc<Self>> {
+        ENGINES.with_borrow_mut(|engines| {
+            if let Some(engine) = engines.get(&device.id()) {
+                return Ok(engine.clone());
+            }
+            let engine = Rc::new(Self {
+                device: device.clone(),
+                cudnn: Cudnn::new(device.cuda_stream()).map_err(Error::wrap)?,
+                forward: Plans::default(),
+                backward_data: Plans::default(),
+                backward_filter: Plans::default(),
+                workspace: RefCell::new(device.alloc_zeros(1)?),
+            });
+            engines.insert(device.id(), engine.clone());
+            Ok(engine)
+        })
+    }
+
+    fn forward(
+        &self,
+        key: Key,
+        high: &CudaView<'_, f32>,
+        filter: &CudaSlice<f32>,
+        keep: f32,
+        low: &mut CudaSlice<f32>,
+    ) -> Result<()> {
+        fn task<A>(plan: &Plan<A>) -> ConvForward<'_, f32, f32, f32> {
+            ConvForward { conv: &plan.conv, x: &plan.high, w: &plan.filter, y: &plan.low }
+        }
+        let plan = self.plan(&self.forward, key, |plan| {
+            let algorithm = task(plan).pick_algorithm()?;
+            Ok((algorithm, task(plan).get_workspace_size(algorithm)?))
+        })?;
+        let mut workspace = self.workspace(plan.workspace)?;
+        // SAFETY: the callers' slices have the lengths that the key's descriptors give.
+        unsafe { task(&plan).launch(plan.algorithm, Some(&mut *workspace), (1.0, keep), high, filter, low) }
+            .map_err(Error::wrap)
+    }
+
+    fn backward_data(
+        &self,
+        key: Key,
+        low: &CudaView<'_, f32>,
+        filter: &CudaSlice<f32>,
+        keep: f32,
+        high: &mut CudaSlice<f32>,
+    ) -> Result<()> {
+        fn task<A>(plan: &Plan<A>) -> ConvBackwardData<'_, f32, f32, f32> {
+            ConvBackwardData { conv: &plan.conv, dx: &plan.high, w: &plan.filter, dy: &plan.low }
+        }
+        let plan = self.plan(&self.backward_data, key, |plan| {
+            let algorithm = task(plan).pick_algorithm()?;
+            Ok((algorithm, task(plan).get_workspace_size(algorithm)?))
+        })?;
+        let mut workspace = self.workspace(plan.workspace)?;
+        // SAFETY: as in `forward`.
+        unsafe { task(&plan).launch(plan.algorithm, Some(&mut *workspace), (1.0, keep), high, filter, low) }
+            .map_err(Error::wrap)
+    }
+
+    fn backward_filter(
+        &self,
+        key: Key,
+        high: &CudaView<'_, f32>,
+        low: &CudaView<'_, f32>,
+        filter: &mut CudaSlice<f32>,
+    ) -> Result<()> {
+        fn task<A>(plan: &Plan<A>) -> ConvBackwardFilter<'_, f32, f32, f32> {
+            ConvBackwardFilter { conv: &plan.conv, x: &plan.high, dw: &plan.filter, dy: &plan.low }
+        }
+        let plan = self.plan(&self.backward_filter, key, |plan| {
+            let algorithm = task(plan).pick_algorithm()?;
+            Ok((algorithm, task(plan).get_workspace_size(algorithm)?))
+        })?;
+        let mut workspace = self.workspace(plan.workspace)?;
+        // SAFETY: as in `forward`.
+        unsafe { task(&plan).launch(plan.algorithm, Some(&mut *workspace), (1.0, 0.0), high, filter, low) }
+            .map_err(Error::wrap)
+    }
+
+    /// The plan that was made before, or a new one, whose algorithm and workspace `choose` asks of cuDNN.
+    fn plan<A: Copy>(
+        &self,
+        plans: &Plans<A>,
+        key: Key,
+        choose: impl FnOnce(&Plan<()>) -> std::result::Result<(A, usize), CudnnError>,
+    ) -> Result<Rc<Plan<A>>> {
+        if let Some(plan) = plans.borrow().get(&key) {
+            return Ok(plan.clone());
+        }
+        let described = self.describe(key)?;
+        let (algorithm, workspace) = choose(&described).map_err(Error::wrap)?;
+        let Plan { conv, high, low, filter, .. } = described;
+        let plan = Rc::new(Plan { conv, high, low, filter, algorithm, workspace });
+        plans.borrow_mut().insert(key, plan.clone());
+        Ok(plan)
+    }
+
+    fn describe(&self, Key { shape, high, tf32 }: Key) -> Result<Plan<()>> {
+        let stride = [shape.stride as i32; 2];
+        let mode = cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
+        let mut conv = self.cudnn.create_conv2d::<f32>([1; 2], stride, [1; 2], mode).map_err(Error::wrap)?;
+        // cuDNN's default lets TF32 in.
+        let math = if tf32 { cudnnMathType_t::CUDNN_DEFAULT_MATH } else { cudnnMathType_t::CUDNN_FMA_MATH };
+        conv.set_math_type(math).map_err(Error::wrap)?;
+        let low = Extent {
+            batch: high.batch,
+            rows: shape.low_edge(high.rows),
+            columns: shape.low_edge(high.columns),
+        };
+        let filter = [number(shape.low)?, number(shape.high)?, 3, 3];
+        Ok(Plan {
+            conv,
+            high: self.picture(high, shape.high)?,
+            low: self.picture(low, shape.low)?,
+            filter: self.cudnn.create_4d_filter(CUDNN_TENSOR_NHWC, filter).map_err(Error::wrap)?,
+            algorithm: (),
+            workspace: 0,
+        })
+    }
+
+    fn picture(&self, extent: Extent, channels: usize) -> Result<TensorDescriptor<f32>> {
+        let Extent { batch, rows, columns } = extent;
+        let dims = [number(batch)?, number(channels)?, number(rows)?, number(columns)?];
+        self.cudnn.create_4d_tensor(CUDNN_TENSOR_NHWC, dims).map_err(Error::wrap)
+    }
+
+    fn workspace(&self, bytes: usize) -> Result<RefMut<'_, CudaSlice<u8>>> {
+        let mut workspace = self.workspace.borrow_mut();
+        if workspace.len() < bytes {
+            *workspace = self.device.alloc_zeros(bytes)?;
+        }
+        Ok(workspace)
+    }
+}
+
+fn number(size: usize) -> Result<i32> {
+    i32::try_from(size).map_err(|_| Error::msg(format!("{size} is too much for cuDNN")))
+}
+
+fn uninitialized(device: &CudaDevice, shape: &Shape) -> Result<CudaStorage> {
+    // SAFETY: every caller writes the whole of it before it is read.
+    unsafe { device.alloc_uninit(shape, DType::F32) }
+}
+
+/// A matrix's transpose, in memory of its own.
+fn transposed(matrix: Tensor<'_>, rows: usize, columns: usize) -> Result<CudaStorage> {
+    let (storage, layout) = matrix;
+    let (start, _) = contiguous(layout)?;
+    let mut result = uninitialized(storage.device(), &(columns, rows).into())?;
+    let turned = Layout::contiguous_with_offset((rows, columns), start).transpose(0, 1)?;
+    storage.copy_strided_src(&mut result, 0, &turned)?;
+    Ok(result)
+}
+
+fn numbers<'a>((storage, layout): Tensor<'a>) -> Result<CudaView<'a, f32>> {
+    let (start, end) = contiguous(layout)?;
+    Ok(storage.as_cuda_slice::<f32>()?.slice(start..end))
+}
+
+fn contiguous(layout: &Layout) -> Result<(usize, usize)> {
+    layout.contiguous_offsets().ok_or_else(|| Error::RequiresContiguous { op: "conv3x3" }.bt())
+}
