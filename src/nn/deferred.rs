@@ -90,6 +90,8 @@ jumps! { RUNTIME:
 }
 
 /// Names of each library, newest first, and its functions.
+// Used: to be linked, and with it the jumps, even into a program that never loads them.
+#[used]
 static LIBRARIES: [(&[&str], &[Function]); 5] = [
     (&["libcuda.so.1"], DRIVER),
     (&["libcublas.so.13", "libcublas.so.12"], CUBLAS),
