@@ -4,6 +4,7 @@ use super::{
     conv::{ConvShape, Direction, Extent, Packed, weight_gradient},
     simd::Path,
 };
+use candle_core::{Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -183,5 +184,39 @@ fn weight_gradient_has_the_same_bits_on_any_number_of_threads() {
         let run =
             |threads| on_threads(threads, || weight_gradient(shape, &left, &right, extent, Path::best()));
         assert!(run(1) == run(5), "{shape:?}");
+    }
+}
+
+#[test]
+fn layers_agree_with_candles_own() {
+    let nchw = |values: Vec<f32>, extent: Extent, channels: usize| {
+        let Extent { batch, rows, columns } = extent;
+        let tensor = Tensor::from_vec(values, (batch, rows, columns, channels), &Device::Cpu);
+        tensor.and_then(|t| t.permute((0, 3, 1, 2))?.contiguous()).unwrap()
+    };
+    for (high, low, stride) in [(48, 48, 1), (48, 96, 2), (3, 48, 1), (16, 7, 2)] {
+        let shape = ConvShape { high, low, stride };
+        let extent = Extent { batch: 2, rows: 12, columns: 16 };
+        let weights = random(shape.weights(), 1);
+        let kernel = Tensor::from_slice(&weights, (3, 3, high, low), &Device::Cpu);
+        let kernel = kernel.and_then(|t| t.permute((3, 2, 0, 1))?.contiguous()).unwrap();
+        for direction in [Direction::Forward, Direction::Adjoint] {
+            let (from, to, inputs, outputs) = match direction {
+                Direction::Forward => (extent, low_extent(shape, extent), high, low),
+                Direction::Adjoint => (low_extent(shape, extent), extent, low, high),
+            };
+            let input = random(from.pixels() * inputs, 2);
+            let tensor = nchw(input.clone(), from, inputs);
+            let expected = match direction {
+                Direction::Forward => tensor.conv2d(&kernel, 1, stride, 1, 1),
+                Direction::Adjoint => tensor.conv_transpose2d(&kernel, 1, stride - 1, stride, 1),
+            };
+            let expected = expected.and_then(|t| t.permute((0, 2, 3, 1))?.flatten_all()?.to_vec1::<f32>());
+            let expected: Vec<f64> = expected.unwrap().into_iter().map(f64::from).collect();
+            let layer = Packed::new(shape, direction, &weights, None, false, Path::best());
+            let mut output = vec![f32::NAN; to.pixels() * outputs];
+            layer.run(&input, from, &mut output, to);
+            assert_close(&output, &expected, &format!("{direction:?} {shape:?} against candle"));
+        }
     }
 }
