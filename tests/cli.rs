@@ -195,7 +195,7 @@ fn failures_name_their_cause() {
         (&["compress", "a.png", "--target-psnr", "99"], "a.png: the picture cannot reach 99 dB: the best"),
         (
             &["preview", "--decode", "A?", "x.png"],
-            "preview: not a preview that can be shown: it is not base64url",
+            "aez: not a preview that can be shown: it is not base64url",
         ),
         (&["preview", "--decode", "AAAA", "x.png"], "its check fails"),
     ] {
@@ -210,10 +210,10 @@ fn targets_are_met_and_a_miss_is_remarked_upon() {
     place.run(&["compress", "b.png", "--target-bytes", "200"]);
     let len = |name| fs::metadata(place.path(name)).unwrap().len();
     assert!((196..=200).contains(&len("b.aez")), "{}", len("b.aez"));
-    place.aez(&["compress", "b.png", "c.aez", "--target-psnr", "25"]).assert().success();
+    place.aez(&["compress", "b.png", "c.aez", "--target-psnr", "20"]).assert().success();
     place.run(&["decompress", "c.aez"]);
     let read = |name: &str| picture::read(&place.path(name), &Limits::default()).unwrap();
-    assert!(picture::psnr(&read("b.png"), &read("c.png")).unwrap() >= 25.0);
+    assert!(picture::psnr(&read("b.png"), &read("c.png")).unwrap() >= 20.0);
     let remark = place.aez(&["compress", "b.png", "d.aez", "--target-bytes", "1M"]).assert().success();
     remark.stderr(contains(format!("b.png: {} bytes are as near to 1000000 as it comes", len("d.aez"))));
 }

@@ -22,8 +22,8 @@ const WEIGHTS: [u32; LEVELS as usize] = [8, 3, 2, 1];
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AlphaGrid {
     /// Index in [`EDGES`].
-    fineness: usize,
-    cells: Vec<u8>,
+    pub fineness: usize,
+    pub cells: Vec<u8>,
 }
 
 impl AlphaGrid {

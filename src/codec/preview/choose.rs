@@ -21,6 +21,7 @@ const CHANGES: usize = 14;
 /// The tile at one quality, as good as fits.
 struct Candidate {
     quality: Quality,
+    tables: Tables,
     lambda: f32,
     symbols: Symbols,
     /// Sum of the squared errors of the latents, in base steps.
@@ -34,7 +35,9 @@ struct Candidate {
 pub fn code(model: &Model, head: &Head, latents: &Latents, max: usize) -> Result<Vec<u8>> {
     let mut candidates = Vec::new();
     for quality in stream::qualities() {
-        candidates.extend(fit(model, head, latents, quality, max)?);
+        // Where even the largest lambda does not help, a higher quality fits still less.
+        let Some(candidate) = fit(model, head, latents, quality, max)? else { break };
+        candidates.push(candidate);
     }
     // The steps of the latents are such that equal errors of them are equal errors of the pixels.
     candidates.sort_by(|a, b| a.error.total_cmp(&b.error));
@@ -55,25 +58,23 @@ fn fit(
     max: usize,
 ) -> Result<Option<Candidate>> {
     let tables = model.prior().at(quality);
-    let at = |lambda: f32| -> Result<Option<Candidate>> {
+    let at = |lambda: f32| -> Result<Option<Symbols>> {
         let symbols = quantize::quantize(latents, &tables, quality, lambda)?;
-        if finish(stream::begin(head, quality), &symbols, &tables).len() > max {
-            return Ok(None);
-        }
-        let points = (0..).zip(symbols.values()).map(|(channel, &symbol)| tables.centroid(channel, symbol));
-        let error = latents.values().iter().zip(points).map(|(u, point)| (u - point).powi(2)).sum();
-        Ok(Some(Candidate { quality, lambda, symbols, error }))
+        let fits = finish(stream::begin(head, quality), &symbols, &tables).len() <= max;
+        Ok(fits.then_some(symbols))
     };
-    let Some(mut best) = at(MOST_LAMBDA)? else { return Ok(None) };
-    let (mut low, mut high) = (0.0, MOST_LAMBDA);
+    let Some(mut symbols) = at(MOST_LAMBDA)? else { return Ok(None) };
+    let (mut low, mut lambda) = (0.0, MOST_LAMBDA);
     for _ in 0..HALVINGS {
-        let middle = (low + high) / 2.0;
+        let middle = (low + lambda) / 2.0;
         match at(middle)? {
-            Some(candidate) => (best, high) = (candidate, middle),
+            Some(better) => (symbols, lambda) = (better, middle),
             None => low = middle,
         }
     }
-    Ok(Some(best))
+    let points = (0..).zip(symbols.values()).map(|(channel, &symbol)| tables.centroid(channel, symbol));
+    let error = latents.values().iter().zip(points).map(|(u, point)| (u - point).powi(2)).sum();
+    Ok(Some(Candidate { quality, tables, lambda, symbols, error }))
 }
 
 fn finish(mut encoder: range::Encoder, symbols: &Symbols, tables: &Tables) -> Vec<u8> {
@@ -97,8 +98,7 @@ fn pass_check(
     candidate: &Candidate,
     max: usize,
 ) -> Result<Option<Vec<u8>>> {
-    let tables = model.prior().at(candidate.quality);
-    let changes = cheapest_changes(latents, candidate, &tables);
+    let changes = cheapest_changes(latents, candidate);
     let chosen =
         |set: u32| changes.iter().enumerate().filter(move |(i, _)| set >> i & 1 == 1).map(|(_, c)| c);
     let mut sets: Vec<(f32, u32)> = (0..1u32 << changes.len())
@@ -111,7 +111,7 @@ fn pass_check(
         let mut values = candidate.symbols.values().to_vec();
         chosen(set).for_each(|change| values[change.channel] = change.symbol);
         let symbols = Symbols::new(candidate.symbols.shape(), values)?;
-        let bytes = finish(stream::begin(head, candidate.quality), &symbols, &tables);
+        let bytes = finish(stream::begin(head, candidate.quality), &symbols, &candidate.tables);
         if bytes.len() <= max && stream::check(&bytes, model) {
             return Ok(Some(bytes));
         }
@@ -120,7 +120,8 @@ fn pass_check(
 }
 
 /// For each channel the best other symbol; of all these the ones that cost least.
-fn cheapest_changes(latents: &Latents, candidate: &Candidate, tables: &Tables) -> Vec<Change> {
+fn cheapest_changes(latents: &Latents, candidate: &Candidate) -> Vec<Change> {
+    let tables = &candidate.tables;
     let step = quantize::step(candidate.quality);
     let price = candidate.lambda * step * step;
     let mut changes: Vec<(f32, Change)> = Vec::new();

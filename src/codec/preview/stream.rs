@@ -96,6 +96,18 @@ mod tests {
         assert_eq!(crc8(b"123456789".iter()), 0xF4);
     }
 
+    /// The bytes were computed by another program, written from the specification.
+    #[test]
+    fn heads_are_coded_as_documented() {
+        let code = |aspect, gray, alpha, quality| {
+            begin(&Head { aspect, gray, alpha }, Quality::new(quality).unwrap()).finish()
+        };
+        assert_eq!(code(Aspect::of(3, 2).unwrap(), false, None, 52), [0xBB]);
+        let alpha = AlphaGrid { fineness: 1, cells: vec![0, 0, 1, 0, 3, 3, 2, 3, 0] };
+        let coded = code(Aspect::of(3, 4).unwrap(), true, Some(alpha), 100);
+        assert_eq!(coded, [0x68, 0x87, 0x21, 0x08, 0x42, 0x73]);
+    }
+
     #[test]
     fn qualities_are_spaced_evenly_up_to_the_best() {
         let all: Vec<u8> = qualities().map(Quality::get).collect();

@@ -59,20 +59,20 @@ fn len(text: &str) -> usize {
 #[test]
 fn no_number_of_bytes_is_exceeded_and_hardly_any_is_left() {
     let holes = Picture { alpha: gray_net(8, 8).alpha, ..rough(8, 8, 1001) };
-    for picture in [rough(8, 8, 1000), holes] {
+    for (picture, step) in [(rough(8, 8, 1000), 1), (holes, 8)] {
         let mut ratios = Vec::new();
-        for bytes in MIN_BYTES..=MAX_BYTES {
+        for bytes in (MIN_BYTES..=MAX_BYTES).step_by(step) {
             let text = encode(&TALKATIVE, &picture, bytes).unwrap();
             assert!(!text.contains(['=', '+', '/']));
             let found = len(&text);
             assert!(found <= bytes);
             // Beyond that even this model has nothing more to say.
-            assert!(found + 1 >= bytes.min(60), "{found} bytes of {bytes}");
+            assert!(found + 1 >= bytes.min(50), "{found} bytes of {bytes}");
             ratios.push(psnr(&picture, &decode(&TALKATIVE, &text, Some((8, 8))).unwrap()).unwrap());
         }
-        println!("{ratios:.1?}");
-        assert!(ratios.iter().zip(&ratios[20..]).all(|(fewer, more)| more > &(fewer - 0.2)), "{ratios:.1?}");
-        assert!(ratios[60] > ratios[0] + 3.0, "{ratios:.1?}");
+        let pairs = || ratios.iter().zip(&ratios[16 / step..]);
+        assert!(pairs().all(|(fewer, more)| more > &(fewer - 0.2)), "{ratios:.1?}");
+        assert!(pairs().next().is_some_and(|(fewer, more)| more > &(fewer + 1.0)), "{ratios:.1?}");
     }
 }
 
