@@ -27,6 +27,9 @@ pub enum Error {
     /// The file names another model than the one at hand.
     #[error("the file needs model {wanted}, but model {given} was given: name its model file with --model")]
     WrongModel { wanted: String, given: String },
+    /// The text of a preview could not be understood.
+    #[error("not a preview that can be shown: {0}")]
+    Preview(String),
     /// A cap of [`Limits`](crate::Limits) would be exceeded.
     #[error("{what} of {found} exceeds the limit of {allowed}")]
     Limit { what: &'static str, found: u64, allowed: u64 },

@@ -161,6 +161,14 @@ fn wrong_use_is_told_from_failure() {
         (&["decompress", "a.aez", "a.xyz"], "xyz"),
         (&["compress", "a.png", "--device", "toaster"], "cuda:N"),
         (&["compress", "a.png", "--threads", "0"], "threads"),
+        (&["compress", "a.png", "-Q", "50", "--target-bytes", "100"], "cannot be used with"),
+        (&["compress", "a.png", "--target-psnr", "30", "--target-bytes", "100"], "cannot be used with"),
+        (&["compress", "a.png", "--target-psnr", "nan"], "1 to 100"),
+        (&["preview", "a.png", "--bytes", "15"], "16..=200"),
+        (&["preview", "a.png", "--size", "3x4"], "--decode"),
+        (&["preview", "--decode", "abc", "x.png", "y.png"], "one file"),
+        (&["preview", "--decode", "abc", "x.png", "--size", "3x0"], "320x200"),
+        (&["preview", "--decode", "abc", "x.xyz"], "xyz"),
         (&["man", "no-such-thing"], "no-such-thing"),
         (&["no-such-thing"], "no-such-thing"),
     ] {
@@ -182,9 +190,57 @@ fn failures_name_their_cause() {
         (&["info", "b.aez"], "b.aez: not a usable AEZ model"),
         (&["info", "missing"], "cannot read missing"),
         (&["eval", "missing"], "cannot read missing"),
+        (
+            &["compress", "a.png", "--target-bytes", "9"],
+            "a.png: the picture does not fit into 9 bytes: the smallest",
+        ),
+        (&["compress", "a.png", "--target-psnr", "99"], "a.png: the picture cannot reach 99 dB: the best"),
+        (
+            &["preview", "--decode", "A?", "x.png"],
+            "aez: not a preview that can be shown: it is not base64url",
+        ),
+        (&["preview", "--decode", "AAAA", "x.png"], "its check fails"),
     ] {
         place.aez(args).assert().code(1).stderr(contains(complaint));
     }
+}
+
+#[test]
+fn targets_are_met_and_a_miss_is_remarked_upon() {
+    let place = Place::new();
+    place.draw("b.png", 90, 70);
+    place.run(&["compress", "b.png", "--target-bytes", "200"]);
+    let len = |name| fs::metadata(place.path(name)).unwrap().len();
+    assert!((196..=200).contains(&len("b.aez")), "{}", len("b.aez"));
+    place.aez(&["compress", "b.png", "c.aez", "--target-psnr", "20"]).assert().success();
+    place.run(&["decompress", "c.aez"]);
+    let read = |name: &str| picture::read(&place.path(name), &Limits::default()).unwrap();
+    assert!(picture::psnr(&read("b.png"), &read("c.png")).unwrap() >= 20.0);
+    let remark = place.aez(&["compress", "b.png", "d.aez", "--target-bytes", "1M"]).assert().success();
+    remark.stderr(contains(format!("b.png: {} bytes are as near to 1000000 as it comes", len("d.aez"))));
+}
+
+#[test]
+fn previews_are_printed_and_shown() {
+    let place = Place::new();
+    place.draw("b.png", 30, 90);
+    let text = String::from_utf8(place.run(&["preview", "a.png", "--bytes", "16"])).unwrap();
+    let text = text.trim_end();
+    assert!(text.len() <= 22, "{text}");
+    place.run(&["preview", "--decode", text, "out.png"]);
+    assert_eq!(size(&place.path("out.png")), (16, 10));
+    place.aez(&["preview", "--decode", text, "out.png"]).assert().code(1).stderr(contains("out.png exists"));
+    let mut show = place.aez(&["preview", "--decode", "-", "-", "--size", "70x31"]);
+    let png = show.write_stdin(format!("{text}\n")).output().unwrap().stdout;
+    let shown = picture::decode(&png, &Limits::default()).unwrap();
+    assert_eq!((shown.width, shown.height), (70, 31));
+
+    let several = place.aez(&["preview", "a.png", "missing.png", "b.png", "--bytes", "16"]).assert().code(1);
+    let several = several.stdout(contains(format!("{text}\ta.png\n")).and(contains("\tb.png\n")));
+    several.stderr(contains("1 of 3 files failed"));
+    let json = place.json(&["preview", "a.png", "--json", "--bytes", "16"]);
+    assert_eq!(json[0]["preview"], text);
+    assert_eq!((&json[0]["path"], &json[0]["width"]), (&"a.png".into(), &40.into()));
 }
 
 #[test]

@@ -3,13 +3,13 @@
 use aez::{
     Quality,
     codec::Encoder,
-    picture::{self, PictureFormat},
+    picture::{Picture, PictureFormat},
 };
 
 use super::{
-    common::{Common, LimitArgs},
-    failure::Failure,
-    files::{Job, Paths, is_standard, read_input, run_all},
+    common::{Common, LimitArgs, quantity},
+    failure::{Failure, complain},
+    files::{Job, Paths, read_picture, run_all},
 };
 
 /// Turn pictures into .aez files
@@ -22,6 +22,12 @@ pub struct Args {
     #[arg(short = 'Q', long, default_value_t = Quality::default().get(), value_name = "1..100")]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
+    /// Instead of a quality: the best picture in this many bytes, such as 200 or 10k
+    #[arg(long, value_name = "N", value_parser = quantity, conflicts_with_all = ["quality", "target_psnr"])]
+    target_bytes: Option<u64>,
+    /// Instead of a quality: the smallest file with this peak signal-to-noise ratio in decibels
+    #[arg(long, value_name = "DB", value_parser = decibels, conflicts_with = "quality")]
+    target_psnr: Option<f64>,
     /// Leave out the colour profile and the EXIF data
     #[arg(long)]
     strip: bool,
@@ -38,13 +44,39 @@ impl Args {
         encoder.keep_metadata = !self.strip;
         let limits = self.limits.limits();
         run_all(&jobs, common, |Job { input, .. }| {
-            let picture = if is_standard(input) {
-                picture::decode(&read_input(input, limits.max_memory)?, &limits)?
-            } else {
-                picture::read(input, &limits)?
-            };
-            encoder.encode(&picture)
+            let picture = read_picture(input, &limits)?;
+            let (bytes, remark) = self.encode(&encoder, &picture)?;
+            if let Some(remark) = remark {
+                complain(&format!("{}: {remark}", input.display()));
+            }
+            Ok(bytes)
         })
+    }
+
+    /// The file, and what there is to say where a target was met, but not nearly.
+    fn encode(&self, encoder: &Encoder<'_>, picture: &Picture) -> aez::Result<(Vec<u8>, Option<String>)> {
+        if let Some(target) = self.target_bytes {
+            let bytes = encoder.encode_to_bytes(picture, target)?;
+            let is_near = (target - bytes.len() as u64).saturating_mul(50) <= target;
+            let remark = format!("{} bytes are as near to {target} as it comes", bytes.len());
+            Ok((bytes, (!is_near).then_some(remark)))
+        } else if let Some(target) = self.target_psnr {
+            let (bytes, psnr) = encoder.encode_to_psnr(picture, target)?;
+            let remark = format!("{psnr:.2} dB are as near to {target} dB as it comes");
+            Ok((bytes, (psnr > target + NEAR_PSNR).then_some(remark)))
+        } else {
+            Ok((encoder.encode(picture)?, None))
+        }
+    }
+}
+
+/// A target that is missed by more than so many decibels is worth a remark.
+const NEAR_PSNR: f64 = 0.1;
+
+fn decibels(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if (1.0..=100.0).contains(&value) => Ok(value),
+        _ => Err(format!("'{text}' is not a number from 1 to 100")),
     }
 }
 

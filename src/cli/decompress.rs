@@ -10,7 +10,7 @@ use aez::{
 use super::{
     common::{Common, LimitArgs},
     failure::Failure,
-    files::{Job, Paths, is_standard, read_input, run_all},
+    files::{Job, Paths, format_of, read_input, run_all},
 };
 
 /// Turn .aez files into pictures
@@ -43,8 +43,7 @@ impl Args {
     fn format_of(&self, job: &Job) -> aez::Result<PictureFormat> {
         match &self.format {
             Some(extension) => PictureFormat::from_path(Path::new(&format!("picture.{extension}"))),
-            None if is_standard(&job.output) => Ok(PictureFormat::Png),
-            None => PictureFormat::from_path(&job.output),
+            None => format_of(&job.output),
         }
     }
 }

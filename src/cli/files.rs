@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use aez::Error;
+use aez::{
+    Error, Limits,
+    picture::{self, Picture, PictureFormat},
+};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -156,6 +159,20 @@ pub fn read_input(input: &Path, max: u64) -> aez::Result<Vec<u8>> {
         return Err(Error::Limit { what: "file size", found: bytes.len() as u64, allowed: max });
     }
     Ok(bytes)
+}
+
+/// A picture from a file or from the standard input.
+pub fn read_picture(input: &Path, limits: &Limits) -> aez::Result<Picture> {
+    if is_standard(input) {
+        picture::decode(&read_input(input, limits.max_memory)?, limits)
+    } else {
+        picture::read(input, limits)
+    }
+}
+
+/// The format of a picture that is to be written: that of the output's name, and PNG on the standard output.
+pub fn format_of(output: &Path) -> aez::Result<PictureFormat> {
+    if is_standard(output) { Ok(PictureFormat::Png) } else { PictureFormat::from_path(output) }
 }
 
 fn write_output(output: &Path, bytes: &[u8]) -> Result<(), Failure> {

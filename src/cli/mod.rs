@@ -14,6 +14,7 @@ mod failure;
 mod files;
 mod info;
 mod man;
+mod preview;
 mod train;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ struct Cli {
 enum Command {
     Compress(compress::Args),
     Decompress(decompress::Args),
+    Preview(preview::Args),
     Info(info::Args),
     Train(train::Args),
     Bench(bench::Args),
@@ -59,6 +61,7 @@ impl Command {
         match self {
             Self::Compress(args) => args.run(common),
             Self::Decompress(args) => args.run(common),
+            Self::Preview(args) => args.run(common),
             Self::Info(args) => args.run(common),
             Self::Train(args) => args.run(common),
             Self::Bench(args) => args.run(common),

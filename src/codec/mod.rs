@@ -10,7 +10,9 @@
 
 mod decode;
 mod encode;
+pub mod preview;
 pub mod quantize;
+mod rate_control;
 
 pub use decode::Decoder;
 pub use encode::Encoder;

@@ -1,5 +1,7 @@
 //! Latents to symbols and back.
 
+use std::ops::RangeInclusive;
+
 use super::Latents;
 use crate::{
     entropy::Tables,
@@ -22,7 +24,7 @@ pub const LAMBDA: f32 = 0.1;
 /// # Errors
 /// None but a fault of the library: the shape of the latents is kept.
 pub fn quantize(latents: &Latents, tables: &Tables, quality: Quality, lambda: f32) -> Result<Symbols> {
-    let step = quality.step_multiplier() as f32 / (1 << Quality::MULTIPLIER_BITS) as f32;
+    let step = step(quality);
     let channels = latents.shape().channels as usize;
     let choose = |(index, &u): (usize, &f32)| {
         let channel = index % channels;
@@ -30,15 +32,22 @@ pub fn quantize(latents: &Latents, tables: &Tables, quality: Quality, lambda: f3
             let error = (u - tables.centroid(channel, symbol)) / step;
             error * error + lambda * tables.bits(channel, symbol)
         };
-        let range = tables.range(channel);
-        let nearest = ((u / step).round() as i32).clamp(*range.start(), *range.end());
-        let candidates = nearest.saturating_sub(1)..=nearest.saturating_add(1);
-        candidates
-            .filter(|k| range.contains(k))
+        candidates(u, step, tables.range(channel))
             .min_by(|&a, &b| cost(a).total_cmp(&cost(b)))
-            .unwrap_or(nearest)
+            .expect("the nearest symbol is always a candidate")
     };
     Symbols::new(latents.shape(), latents.values().iter().enumerate().map(choose).collect())
+}
+
+/// The quantization step of a quality, in base steps.
+pub(super) fn step(quality: Quality) -> f32 {
+    quality.step_multiplier() as f32 / (1 << Quality::MULTIPLIER_BITS) as f32
+}
+
+/// The symbols that are worth considering for a latent: the nearest one in `range`, and its neighbours.
+pub(super) fn candidates(u: f32, step: f32, range: RangeInclusive<i32>) -> RangeInclusive<i32> {
+    let nearest = ((u / step).round() as i32).clamp(*range.start(), *range.end());
+    (nearest - 1).max(*range.start())..=(nearest + 1).min(*range.end())
 }
 
 /// The value that each symbol stands for: the mean of the latents that it may have come from, under the prior.

@@ -6,7 +6,7 @@
 
 pub(crate) mod frame;
 mod prior;
-mod range;
+pub(crate) mod range;
 mod tables;
 mod zstd;
 

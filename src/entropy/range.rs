@@ -14,23 +14,50 @@ const WINDOW_BYTES: usize = size_of::<u64>();
 
 /// Codes symbols that are known to be in the range of the tables.
 pub fn encode(symbols: &Symbols, tables: &Tables) -> Vec<u8> {
-    let mut encoder = Encoder { bytes: Vec::new(), low: 0, range: u64::MAX };
-    for cell in symbols.cells() {
-        for (table, &symbol) in tables.channels().iter().zip(cell) {
-            encoder.narrow(table.cumulative[table.index(symbol)], table.frequency(symbol));
-        }
-    }
+    let mut encoder = Encoder::new();
+    encoder.put_symbols(symbols, tables);
     encoder.finish()
 }
 
+/// Cumulative frequencies in proportion to `weights`: positive numbers, at most 2^20 together. As in a table of
+/// the prior, there is one more of them than weights.
+pub fn cumulative(weights: &[u32]) -> Vec<u32> {
+    let total: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
+    let mut below = 0;
+    let mut cumulative = vec![0];
+    cumulative.extend(weights.iter().map(|&weight| {
+        below += u64::from(weight);
+        ((below << TOTAL_BITS) / total) as u32
+    }));
+    cumulative
+}
+
 /// The interval from `low` to `low + range`, both relative to the bytes already written.
-struct Encoder {
+pub struct Encoder {
     bytes: Vec<u8>,
     low: u64,
     range: u64,
 }
 
 impl Encoder {
+    pub fn new() -> Self {
+        Self { bytes: Vec::new(), low: 0, range: u64::MAX }
+    }
+
+    /// Codes one of the alternatives of [`cumulative`].
+    pub fn put(&mut self, index: usize, cumulative: &[u32]) {
+        self.narrow(cumulative[index], cumulative[index + 1] - cumulative[index]);
+    }
+
+    /// Codes symbols that are known to be in the range of the tables.
+    pub fn put_symbols(&mut self, symbols: &Symbols, tables: &Tables) {
+        for cell in symbols.cells() {
+            for (table, &symbol) in tables.channels().iter().zip(cell) {
+                self.put(table.index(symbol), &table.cumulative);
+            }
+        }
+    }
+
     fn narrow(&mut self, below: u32, frequency: u32) {
         let unit = self.range >> TOTAL_BITS;
         self.raise(unit * u64::from(below));
@@ -58,7 +85,7 @@ impl Encoder {
     }
 
     /// Moves to the point of the interval with the most trailing zero bytes, and leaves those out.
-    fn finish(mut self) -> Vec<u8> {
+    pub fn finish(mut self) -> Vec<u8> {
         let distance = (0..=WINDOW_BYTES as u32)
             .rev()
             .map(|zeros| self.low.wrapping_neg() & 1_u64.checked_shl(8 * zeros).unwrap_or(0).wrapping_sub(1))
@@ -74,21 +101,14 @@ impl Encoder {
 
 /// Decodes exactly the symbols of `shape`. The caller has checked the shape against tables and limits.
 pub fn decode(bytes: &[u8], shape: Shape, tables: &Tables) -> Result<Symbols> {
-    let count = shape.count().ok_or_else(|| Error::Misuse(format!("{shape:?} is too large")))?;
     let mut decoder = Decoder::new(bytes);
-    let mut values = limits::allocate(count)?;
-    for _ in 0..shape.cells() {
-        for table in tables.channels() {
-            let index = decoder.next(&table.cumulative)?;
-            values.push(index as i32 - table.max);
-        }
-    }
+    let symbols = decoder.take_symbols(shape, tables)?;
     decoder.finish()?;
-    Symbols::new(shape, values)
+    Ok(symbols)
 }
 
 /// Where the number lies in the interval: `offset` from its lower end, of `range`.
-struct Decoder<'a> {
+pub struct Decoder<'a> {
     bytes: &'a [u8],
     /// Bytes in the window and before it, among them zeros past the end.
     taken: usize,
@@ -97,7 +117,7 @@ struct Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
+    pub fn new(bytes: &'a [u8]) -> Self {
         let mut decoder = Self { bytes, taken: 0, offset: 0, range: u64::MAX };
         for _ in 0..WINDOW_BYTES {
             decoder.take_byte();
@@ -110,8 +130,20 @@ impl<'a> Decoder<'a> {
         self.taken += 1;
     }
 
+    /// Decodes exactly the symbols of `shape`, of which the caller knows that there is memory for them.
+    pub fn take_symbols(&mut self, shape: Shape, tables: &Tables) -> Result<Symbols> {
+        let count = shape.count().ok_or_else(|| Error::Misuse(format!("{shape:?} is too large")))?;
+        let mut values = limits::allocate(count)?;
+        for _ in 0..shape.cells() {
+            for table in tables.channels() {
+                values.push(self.take(&table.cumulative)? as i32 - table.max);
+            }
+        }
+        Symbols::new(shape, values)
+    }
+
     /// Index of the next symbol in its table of cumulative frequencies.
-    fn next(&mut self, cumulative: &[u32]) -> Result<usize> {
+    pub fn take(&mut self, cumulative: &[u32]) -> Result<usize> {
         let unit = self.range >> TOTAL_BITS;
         let target = self.offset / unit;
         if target >> TOTAL_BITS != 0 {
@@ -129,7 +161,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Refuses bytes other than the ones that [`Encoder::finish`] writes for the symbols decoded.
-    fn finish(self) -> Result<()> {
+    pub fn finish(self) -> Result<()> {
         let Some(&last) = self.bytes.last() else { return Ok(()) };
         let zeros = self.taken.checked_sub(self.bytes.len());
         let is_shortest = last != 0
