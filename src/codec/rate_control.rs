@@ -19,7 +19,7 @@ const MOST_LAMBDA: f32 = 64.0;
 /// Halvings of the dial between two qualities.
 const HALVINGS: u32 = 12;
 /// A picture that is better than asked by no more than this, in decibels, is near enough.
-const NEAR_PSNR: f64 = 0.01;
+const NEAR_PSNR: f64 = 0.02;
 
 impl Encoder<'_> {
     /// Encodes the picture as well as fits into `target` bytes. The encoder's own quality does not count. The file

@@ -48,7 +48,8 @@ fn smooth(width: u32, height: u32) -> Picture {
 fn gray_net(width: u32, height: u32) -> Picture {
     let mut picture = smooth(width, height);
     picture.rgb.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| *pixel = [pixel[0]; 3]);
-    let alpha = (0..width * height).map(|i| if i % width / 8 % 2 == 0 { 255 } else { 40 }).collect();
+    let alpha =
+        (0..width * height).map(|i| if (i % width / 8).is_multiple_of(2) { 255 } else { 40 }).collect();
     Picture { gray: true, alpha: Some(alpha), ..picture }
 }
 
