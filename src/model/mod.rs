@@ -1,5 +1,6 @@
 //! The trained autoencoder: its shape, its parameters, its quantizer and prior, and the file that holds them.
 
+mod calibrate;
 pub mod config;
 mod file;
 mod graph;
@@ -10,6 +11,7 @@ pub mod parameters;
 pub mod quantizer;
 mod weights;
 
+pub use calibrate::calibrate;
 pub use config::Config;
 pub use graph::Graph;
 pub use parameters::Parameters;
@@ -21,7 +23,6 @@ use crate::{
     entropy::Prior,
     error::{Error, Result},
     nn::Path as SimdPath,
-    picture::write_atomically,
 };
 use candle_core::{Device, Tensor};
 use file::ModelFile;
@@ -164,21 +165,6 @@ impl Model {
         let bytes = file::to_bytes(parameters, quantizer, prior, provenance, storage)?;
         ModelFile::parse(Cow::Owned(bytes.clone()))?;
         Ok(bytes)
-    }
-
-    /// Writes a model file, whole or not at all.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when it cannot be written, and those of [`Model::to_bytes`].
-    pub fn save(
-        path: &Path,
-        parameters: &Parameters,
-        quantizer: &Quantizer,
-        prior: &Prior,
-        provenance: &Provenance,
-        storage: Storage,
-    ) -> Result<()> {
-        write_atomically(path, &Self::to_bytes(parameters, quantizer, prior, provenance, storage)?)
     }
 
     /// Runs the network on the processor by another instruction set than the best; see [`SimdPath::available`].
@@ -325,7 +311,7 @@ pub fn tiny_bytes() -> Vec<u8> {
     let config = Config { tile: 16, channels: 12, reductions: 2, latents: 12, ..Config::default() };
     let tiles: Vec<f32> = (0..64).flat_map(|index| waves(config.tile, index as f32)).collect();
     let made = init::klt(config, tiles.clone(), 1).and_then(|parameters| {
-        let (quantizer, prior) = crate::train::calibrate::calibrate(&parameters, &tiles, 8.0, 1)?;
+        let (quantizer, prior) = calibrate(&parameters, &tiles, 8.0, 1)?;
         Model::to_bytes(&parameters, &quantizer, &prior, &Provenance::default(), Storage::Int8)
     });
     made.expect("a sound model")

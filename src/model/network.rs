@@ -6,7 +6,7 @@ use super::{
 };
 use crate::nn::{
     Path,
-    conv::{Direction, Extent, Packed},
+    conv::{Extent, Packed},
     linear::Linear,
 };
 use std::borrow::Cow;
@@ -143,11 +143,7 @@ impl Scratch {
     /// Takes what lies in `front` through all stages; the result lies in `front`.
     fn run(&mut self, stages: &[Stage], mut from: Extent) {
         for Stage { layer, packed } in stages {
-            let edge = |edge: usize| match layer.direction {
-                Direction::Forward => layer.shape.low_edge(edge),
-                Direction::Adjoint => edge * layer.shape.stride,
-            };
-            let to = Extent { batch: from.batch, rows: edge(from.rows), columns: edge(from.columns) };
+            let to = layer.shape.output(layer.direction, from);
             self.back.resize(to.pixels() * layer.outputs(), 0.0);
             packed.run(&self.front, from, &mut self.back, to);
             std::mem::swap(&mut self.front, &mut self.back);

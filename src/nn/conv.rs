@@ -47,6 +47,16 @@ impl ConvShape {
     pub fn low_edge(&self, high: usize) -> usize {
         high.div_ceil(self.stride)
     }
+
+    /// Batch and resolution of what a layer makes of an input; a transposed convolution makes even sizes of stride 2.
+    #[must_use]
+    pub fn output(&self, direction: Direction, input: Extent) -> Extent {
+        let edge = |edge: usize| match direction {
+            Direction::Forward => self.low_edge(edge),
+            Direction::Adjoint => edge * self.stride,
+        };
+        Extent { batch: input.batch, rows: edge(input.rows), columns: edge(input.columns) }
+    }
 }
 
 /// Which way a [`Packed`] layer maps.

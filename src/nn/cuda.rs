@@ -259,11 +259,7 @@ impl Engine {
         // cuDNN's default lets TF32 in.
         let math = if tf32 { cudnnMathType_t::CUDNN_DEFAULT_MATH } else { cudnnMathType_t::CUDNN_FMA_MATH };
         conv.set_math_type(math).map_err(Error::wrap)?;
-        let low = Extent {
-            batch: high.batch,
-            rows: shape.low_edge(high.rows),
-            columns: shape.low_edge(high.columns),
-        };
+        let low = shape.output(Direction::Forward, high);
         let filter = [number(shape.low)?, number(shape.high)?, 3, 3];
         Ok(Plan {
             conv,

@@ -36,12 +36,8 @@ impl ConvOp {
     fn map(&self, input: &Shape) -> Result<Map> {
         let Self { shape, direction, .. } = *self;
         let (batch, rows, columns, _) = input.dims4()?;
-        let to = |edge: usize| match direction {
-            Direction::Forward => shape.low_edge(edge),
-            Direction::Adjoint => edge * shape.stride,
-        };
         let from = Extent { batch, rows, columns };
-        Ok(Map { shape, direction, from, to: Extent { batch, rows: to(rows), columns: to(columns) } })
+        Ok(Map { shape, direction, from, to: shape.output(direction, from) })
     }
 }
 

@@ -107,9 +107,10 @@ impl WeightGradient {
     fn extent(&self, high: &Layout, low: &Layout) -> Result<Extent> {
         let (batch, rows, columns, _) = high.shape().dims4()?;
         expect("high side", high, &[batch, rows, columns, self.shape.high])?;
-        let low_edge = |edge| self.shape.low_edge(edge);
-        expect("low side", low, &[batch, low_edge(rows), low_edge(columns), self.shape.low])?;
-        Ok(Extent { batch, rows, columns })
+        let extent = Extent { batch, rows, columns };
+        let Extent { rows, columns, .. } = self.shape.output(Direction::Forward, extent);
+        expect("low side", low, &[batch, rows, columns, self.shape.low])?;
+        Ok(extent)
     }
 
     fn output_shape(&self) -> Shape {

@@ -1,7 +1,6 @@
 //! The third road: from folders of pictures to a model.
 
 pub mod augment;
-pub mod calibrate;
 pub mod checkpoint;
 pub mod data;
 pub mod fetch;

@@ -1,7 +1,6 @@
 //! A training run from the first tile to the model file.
 
 use super::{
-    calibrate::calibrate,
     checkpoint::{Checkpoint, Progress},
     data::{Dataset, Key},
     learner::{Gradients, Learner},
@@ -12,11 +11,11 @@ use super::{
 use crate::{
     error::{Error, Result},
     model::{
-        Config, Model, Parameters, Provenance, Storage, init,
+        Config, Model, Parameters, Provenance, Storage, calibrate, init,
         network::{Analysis, Synthesis},
     },
     nn,
-    picture::psnr_of_mse,
+    picture::{psnr_of_mse, write_atomically},
 };
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
@@ -212,7 +211,7 @@ impl<'a> Run<'a> {
         self.after_step(end == self.order.len(), tell)
     }
 
-    /// Measures and saves at the end of an epoch, and now and then in a long one.
+    /// Measures at the end of an epoch, and saves whenever the time has come; both at the end of the run.
     fn after_step(&mut self, epoch_over: bool, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         if epoch_over {
             self.state.progress.epoch += 1;
@@ -256,8 +255,11 @@ impl<'a> Run<'a> {
         self.learner.fetch(&mut self.state.parameters, &mut self.state.adam)?;
         let (validation_loss, validation_psnr) = reconstruct(&self.state.parameters, self.data.validation());
         let (test_loss, _) = reconstruct(&self.state.parameters, self.data.test());
+        let (epoch, seconds) = (self.epoch(), self.seconds());
         let progress = &mut self.state.progress;
         let row = Row {
+            epoch,
+            seconds,
             tiles: progress.tiles,
             train_loss: progress.loss_sum / progress.loss_count as f64,
             validation_loss,
@@ -265,11 +267,8 @@ impl<'a> Run<'a> {
             validation_psnr,
             learning_rate: self.rate,
             gradient_norm: self.gradient_norm,
-            epoch: 0.0,
-            seconds: 0.0,
         };
         (progress.loss_sum, progress.loss_count) = (0.0, 0);
-        let row = Row { epoch: self.epoch(), seconds: self.seconds(), ..row };
         self.log.push(row);
         self.log.save(&self.files.log)?;
         self.log.draw(&self.files.curves)?;
@@ -304,7 +303,8 @@ impl<'a> Run<'a> {
             tiles: self.state.progress.tiles,
             minutes: (self.seconds() / 6.0).round() / 10.0,
         };
-        Model::save(&self.options.out, parameters, &quantizer, &prior, &provenance, self.options.storage)
+        let bytes = Model::to_bytes(parameters, &quantizer, &prior, &provenance, self.options.storage)?;
+        write_atomically(&self.options.out, &bytes)
     }
 }
 

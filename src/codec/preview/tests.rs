@@ -4,9 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    model::{self, Config, Provenance, Storage, init},
+    model::{self, Config, Provenance, Storage, calibrate, init},
     picture::psnr,
-    train::calibrate::calibrate,
 };
 
 static MODEL: LazyLock<Model> = LazyLock::new(model::tiny);

@@ -1,11 +1,7 @@
 //! From trained weights to a codec: centre, step and distribution of each latent, from training tiles.
 
-use crate::{
-    Quality, Result,
-    entropy::Prior,
-    model::{Graph, Parameters, Quantizer, network::Analysis},
-    nn,
-};
+use super::{Graph, Parameters, Quantizer, network::Analysis};
+use crate::{Quality, Result, Shape, Symbols, entropy::Prior, nn};
 use candle_core::{Device, Tensor};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -31,6 +27,8 @@ pub fn calibrate(
 ) -> Result<(Quantizer, Prior)> {
     let config = parameters.config;
     let latents = Analysis::new(config, parameters, nn::Path::best()).run(tiles);
+    let tile_count = (latents.len() / config.latents) as u32;
+    let shape = Shape { rows: tile_count, columns: 1, channels: config.latents as u32 };
     let (centres, deviations) = moments(&latents, config.latents);
     let gains = gains(parameters, &tiles[..tiles.len().min(GAIN_TILES * config.tile_len())], seed)?;
     // A dead latent moves no pixel: one step for all of its values.
@@ -46,15 +44,12 @@ pub fn calibrate(
         quantizer.normalize(&mut coordinates);
         let prior = Prior::fit(&coordinates, config.latents)?;
         let tables = prior.at(Quality::REFERENCE);
-        let bits = coordinates.chunks_exact(config.latents).map(|tile| -> f64 {
-            let bits = |(channel, u): (usize, &f32)| {
-                let range = tables.range(channel);
-                f64::from(tables.bits(channel, (u.round() as i32).clamp(*range.start(), *range.end())))
-            };
-            tile.iter().enumerate().map(bits).sum()
-        });
-        let mean = bits.sum::<f64>() / (latents.len() / config.latents) as f64 / 8.0;
-        Ok((mean, quantizer, prior))
+        let nearest = |(index, u): (usize, &f32)| {
+            let range = tables.range(index % config.latents);
+            (u.round() as i32).clamp(*range.start(), *range.end())
+        };
+        let symbols = Symbols::new(shape, coordinates.iter().enumerate().map(nearest).collect())?;
+        Ok((tables.ideal_bits(&symbols) / shape.cells() as f64 / 8.0, quantizer, prior))
     };
     // Bisection of the logarithm of the scale; the rate falls as the steps grow.
     let (mut low, mut high) = (-20.0f32, 10.0f32);
