@@ -178,3 +178,66 @@ fn tile_bits(symbols: &Symbols, tile: usize, tables: &Tables) -> f32 {
     let cell = symbols.cells().nth(tile).expect("a tile of the group");
     cell.iter().enumerate().map(|(channel, &symbol)| tables.bits(channel, symbol)).sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        codec::{Decoder, Encoder},
+        model,
+    };
+
+    /// Blobs of colour in a size that does not fill its tiles.
+    fn picture(gray: bool) -> Picture {
+        let value = |i: u32| {
+            let (x, y, channel) = (i / 3 % 40, i / 3 / 40, if gray { 0 } else { i % 3 });
+            let wave = (x * x / 7 + y * (3 + channel) * 5 + x * y / 3) % 256;
+            (wave as i32 - 128).unsigned_abs() as u8 * 2
+        };
+        let mut picture = Picture::from_rgb(40, 25, (0..3000).map(value).collect());
+        picture.gray = gray;
+        picture
+    }
+
+    /// Squared error in 8-bit levels, and bits of the latents.
+    fn measure(encoder: &Encoder<'_>, picture: &Picture, latents: &Latents) -> (f64, f64) {
+        let file = encoder.encode_latents(picture, latents).unwrap();
+        let decoded = Decoder::new(encoder.model).decode(&file).unwrap();
+        let errors =
+            picture.rgb.iter().zip(&decoded.rgb).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2));
+        (errors.sum(), 8.0 * file.len() as f64)
+    }
+
+    #[test]
+    fn refined_pictures_are_better_at_their_rate() {
+        let model = model::tiny();
+        let refiner = Refiner::new(&model, 5).unwrap();
+        for (gray, quality) in [(false, 75), (false, 40), (true, 75)] {
+            let (picture, quality) = (picture(gray), Quality::new(quality).unwrap());
+            let encoder = Encoder { quality, ..Encoder::new(&model) };
+            let latents = encoder.analyse(&picture).unwrap();
+            let refined = refiner.refine(&picture, &latents, quality, encoder.lambda).unwrap();
+            assert_eq!(refined, refiner.refine(&picture, &latents, quality, encoder.lambda).unwrap());
+            let (before, after) =
+                (measure(&encoder, &picture, &latents), measure(&encoder, &picture, &refined));
+            // Fewer bits are no aim of their own, but each is worth some error.
+            assert!(
+                after.0 < before.0 * (1.0 + 0.02 * (before.1 - after.1).max(0.0)),
+                "{before:?} {after:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_effort_keeps_what_the_encoder_would_write() {
+        let model = model::tiny();
+        let refiner = Refiner { rounds: 0, ..Refiner::new(&model, 1).unwrap() };
+        let (picture, encoder) = (picture(false), Encoder::new(&model));
+        let latents = encoder.analyse(&picture).unwrap();
+        let refined = refiner.refine(&picture, &latents, encoder.quality, encoder.lambda).unwrap();
+        assert_eq!(
+            encoder.encode_latents(&picture, &refined).unwrap(),
+            encoder.encode_latents(&picture, &latents).unwrap()
+        );
+    }
+}
