@@ -5,6 +5,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod fetch;
 mod folder;
+pub mod grid;
 pub mod learner;
 pub mod log;
 pub mod optimizer;

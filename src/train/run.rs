@@ -3,6 +3,7 @@
 use super::{
     checkpoint::{Checkpoint, Progress},
     data::{Dataset, Key},
+    grid,
     learner::{Gradients, Learner},
     log::{Log, Row},
     optimizer::Adam,
@@ -42,8 +43,8 @@ pub struct Options {
     pub config: Config,
     pub recipe: Recipe,
     pub seed: u64,
-    /// The model file. The run's log, curves and checkpoint lie beside it, as `MODEL.csv`, `MODEL.svg` and
-    /// `MODEL.checkpoint`.
+    /// The model file. The run's log, curves, examples and checkpoint lie beside it, as `MODEL.csv`, `MODEL.svg`,
+    /// `MODEL.png` and `MODEL.checkpoint`.
     pub out: PathBuf,
     /// Go on from the checkpoint.
     pub resume: bool,
@@ -73,6 +74,8 @@ pub struct Files {
     pub checkpoint: PathBuf,
     pub log: PathBuf,
     pub curves: PathBuf,
+    /// Validation tiles and what the network makes of them.
+    pub grid: PathBuf,
 }
 
 impl Files {
@@ -84,7 +87,7 @@ impl Files {
             name.push(ending);
             PathBuf::from(name)
         };
-        Self { checkpoint: with(".checkpoint"), log: with(".csv"), curves: with(".svg") }
+        Self { checkpoint: with(".checkpoint"), log: with(".csv"), curves: with(".svg"), grid: with(".png") }
     }
 }
 
@@ -280,6 +283,7 @@ impl<'a> Run<'a> {
         self.learner.fetch(&mut self.state.parameters, &mut self.state.adam)?;
         self.state.progress.seconds = self.seconds();
         self.state.save(&self.files.checkpoint)?;
+        grid::write(&self.files.grid, &self.state.parameters, self.data.validation())?;
         self.saved = Instant::now();
         Ok(())
     }
