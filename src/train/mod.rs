@@ -3,6 +3,7 @@
 pub mod augment;
 pub mod checkpoint;
 pub mod data;
+pub mod experiment;
 pub mod fetch;
 mod folder;
 pub mod grid;
