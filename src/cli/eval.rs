@@ -12,7 +12,7 @@ use aez::{
 };
 
 use super::{
-    common::{Common, LimitArgs},
+    common::{Common, EffortArgs, LimitArgs},
     failure::{Failure, chain, complain},
     files::{complaint, progress_bar, write_stdout},
 };
@@ -39,6 +39,8 @@ pub struct Args {
     )]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: Vec<u8>,
+    #[command(flatten)]
+    effort: EffortArgs,
     /// Print the results as JSON instead of a table
     #[arg(long)]
     json: bool,
@@ -50,7 +52,9 @@ impl Args {
     pub fn run(&self, common: &Common) -> Result<(), Failure> {
         let paths = self.pictures()?;
         let qualities = self.quality.iter().map(|&q| Quality::new(q)).collect::<Result<_, _>>()?;
-        let sweep = Sweep { model: common.load_model()?, qualities };
+        let model = common.load_model()?;
+        let refiner = self.effort.refiner(model)?;
+        let sweep = Sweep { model, qualities, refiner: refiner.as_ref() };
         let limits = self.limits.limits();
         let bar = progress_bar(paths.len(), common.quiet);
         let mut measured = Vec::new();

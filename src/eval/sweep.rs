@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{CODEC, Distortion, Row};
 use crate::{
-    codec::{Decoder, Encoder},
+    codec::{Decoder, Encoder, Refiner},
     error::Result,
     model::Model,
     picture::Picture,
@@ -15,6 +15,8 @@ use crate::{
 pub struct Sweep<'m> {
     pub model: &'m Model,
     pub qualities: Vec<Quality>,
+    /// What improves the latents of each picture at each quality.
+    pub refiner: Option<&'m Refiner<'m>>,
 }
 
 /// What was measured on one picture.
@@ -33,14 +35,16 @@ impl Sweep<'_> {
     /// # Errors
     /// As for [`Encoder::encode`] and [`Decoder::decode`].
     pub fn measure(&self, path: &str, picture: &Picture) -> Result<Measured> {
-        let (encoder, decoder) = (Encoder::new(self.model), Decoder::new(self.model));
+        let encoder = Encoder { refiner: self.refiner, ..Encoder::new(self.model) };
+        let decoder = Decoder::new(self.model);
         let (latents, analysis_s) = timed(|| encoder.analyse(picture))?;
         let network = decoder.synthesize(&latents, picture.width, picture.height, picture.gray)?;
         let unquantized =
             Distortion::between(picture, &Picture::from_rgb(picture.width, picture.height, network))?;
         let measure = |&quality: &Quality| {
             let encoder = Encoder { quality, ..encoder };
-            let (bytes, coding_s) = timed(|| encoder.encode_latents(picture, &latents))?;
+            let (bytes, coding_s) =
+                timed(|| encoder.encode_latents(picture, &encoder.refine(picture, latents.clone())?))?;
             let (decoded, decode_s) = timed(|| decoder.decode(&bytes))?;
             Ok(Row {
                 path: path.to_owned(),
