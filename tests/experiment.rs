@@ -46,12 +46,14 @@ impl Place {
     fn experiment(&self, name: &str) -> Experiment {
         let options = Options {
             config: CONFIG,
-            recipe: Recipe { batch_size: 8, epochs: 3, ..Recipe::paper() },
+            recipe: Recipe { batch_size: 8, epochs: 3.0, ..Recipe::paper() },
             seed: 5,
             out: self.folder.path().join(name),
+            weights: None,
             resume: false,
             budget: None,
             device: candle_core::Device::Cpu,
+            measure_every: u64::MAX,
             checkpoint_every: Duration::ZERO,
             storage: Storage::Float32,
         };
@@ -156,7 +158,7 @@ fn a_killed_experiment_goes_on_where_it_was() {
 #[test]
 fn another_experiment_s_models_are_not_mixed_in() {
     let place = Place::new();
-    let short = Recipe { batch_size: 8, epochs: 1, ..Recipe::paper() };
+    let short = Recipe { batch_size: 8, epochs: 1.0, ..Recipe::paper() };
     let mut experiment = place.experiment("out");
     experiment.options.recipe = short;
     place.run(&experiment).unwrap();

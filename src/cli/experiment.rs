@@ -112,9 +112,11 @@ impl Paper {
             recipe,
             seed: self.seed,
             out: self.out.clone(),
+            weights: None,
             resume: false,
             budget: None,
             device: common.open_device()?,
+            measure_every: u64::MAX,
             checkpoint_every: CHECKPOINT_EVERY,
             storage: Storage::Int8,
         };

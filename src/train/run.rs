@@ -305,10 +305,10 @@ impl<'a> Run<'a> {
     }
 
     fn save(&mut self) -> Result<()> {
-        self.bring_home()?;
+        let parameters = self.bring_home()?;
         self.state.progress.seconds = self.seconds();
         self.state.save(&self.files.checkpoint)?;
-        grid::write(&self.files.grid, &self.state.parameters, self.data.validation())?;
+        grid::write(&self.files.grid, &parameters, self.data.validation())?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -316,8 +316,8 @@ impl<'a> Run<'a> {
     fn finish(mut self, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         if self.log.rows().last().is_none_or(|row| row.tiles < self.state.progress.tiles) {
             self.measure(tell)?;
-            self.save()?;
         }
+        self.save()?;
         tell(Event::Busy("calibrating the quantizer"));
         let parameters = self.bring_home()?;
         let (_, bytes) = self.calibrate(&parameters, CALIBRATION_TILES)?;

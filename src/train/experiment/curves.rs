@@ -21,7 +21,7 @@ type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Draws a panel for each of the three losses, with a curve for each variant, as an SVG picture. All panels have the same
-/// axes; what was measured before the first step is left out.
+/// axes. Dropout is dashed, for these curves may lie on the others. What was measured before the first step is left out.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written, [`Error::Misuse`] when the picture cannot be drawn.
@@ -45,7 +45,7 @@ fn draw_into(outcomes: &[Outcome; 4], svg: &mut String) -> Drawn {
 }
 
 /// The points of a curve: epochs and losses that a logarithmic axis can show.
-fn points(outcome: &Outcome, value: fn(&Row) -> f64) -> impl Iterator<Item = (f64, f64)> {
+fn points(outcome: &Outcome, value: fn(&Row) -> f64) -> impl Iterator<Item = (f64, f64)> + Clone {
     let points = outcome.rows.iter().map(move |row| (row.epoch, value(row)));
     points.filter(|&(epoch, loss)| epoch > 0.0 && loss > 0.0 && loss.is_finite())
 }
@@ -78,10 +78,19 @@ fn draw_panel(
         .configure_mesh()
         .x_desc("epoch")
         .y_desc("mean squared error")
+        .x_max_light_lines(1)
+        .y_labels(30)
+        .y_max_light_lines(1)
         .y_label_formatter(&|y| format!("{y:.4}"))
+        .label_style(("sans-serif", 13))
         .draw()?;
     for (outcome, colour) in outcomes.iter().zip(COLOURS) {
-        chart.draw_series(LineSeries::new(points(outcome, value), colour.stroke_width(2)))?;
+        let (points, style) = (points(outcome, value), colour.stroke_width(2));
+        if outcome.variant.dropout {
+            chart.draw_series(DashedLineSeries::new(points, 7, 4, style))?;
+        } else {
+            chart.draw_series(LineSeries::new(points, style))?;
+        }
     }
     Ok(())
 }
@@ -107,9 +116,10 @@ mod tests {
         let outcomes = Variant::ALL.map(|variant| outcome(variant, 0.01, &[]));
         let mut svg = String::new();
         draw_into(&outcomes, &mut svg).unwrap();
-        for RGBColor(r, g, b) in COLOURS {
-            // A curve in each panel and a line in the legend.
-            assert_eq!(svg.matches(&format!("stroke=\"#{r:02X}{g:02X}{b:02X}\"")).count(), 4);
+        for (RGBColor(r, g, b), variant) in COLOURS.into_iter().zip(Variant::ALL) {
+            // A curve, or its dashes, in each panel, and a line in the legend.
+            let lines = svg.matches(&format!("stroke=\"#{r:02X}{g:02X}{b:02X}\"")).count();
+            assert!(if variant.dropout { lines > 10 } else { lines == 4 }, "{lines} of {}", variant.name());
         }
         for name in Variant::ALL.map(Variant::name).into_iter().chain(PANELS.map(|panel| panel.0)) {
             assert!(svg.lines().any(|line| line == name), "{name} is not written");

@@ -138,6 +138,9 @@ pub(super) mod tests {
             validation_loss: loss * 3.0 / epoch.max(1) as f64,
             test_loss: loss * 3.0 / epoch.max(1) as f64,
             validation_psnr: 10.0 + epoch as f64,
+            estimated_bytes: 20.0,
+            coded_bytes: 30.0,
+            coded_psnr: 10.0,
             learning_rate: 1e-3,
             gradient_norm: 1.0,
         };

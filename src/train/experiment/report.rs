@@ -115,8 +115,8 @@ fn losses(text: &mut String, outcomes: &[Outcome]) -> std::fmt::Result {
 fn files(text: &mut String, outcomes: &[Outcome]) -> std::fmt::Result {
     writeln!(
         text,
-        "## Files\n\nMean bytes of whole files and mean PSNR in dB of {} test tiles, each in a file of its own; the network \
-         alone is the same model without rounding of the latents.\n",
+        "## Files\n\nMean bytes of whole files and mean PSNR in dB of {} test tiles, each in a file of its own, at effort 0; \
+         the network alone is the same model without rounding of the latents.\n",
         outcomes[0].tiles
     )?;
     let qualities: Vec<String> =
@@ -163,7 +163,9 @@ fn conclusions(text: &mut String, outcomes: &[Outcome]) -> std::fmt::Result {
     for (name, other, pairs) in FACTORS {
         for (case, (without, with)) in ["without", "with"].into_iter().zip(pairs) {
             let gains = [gain(outcomes, (without, with), loss), gain(outcomes, (without, with), file)];
-            let [loss, file] = gains.map(|gain| gain.map_or("–".into(), |gain| format!("{gain:+.2}")));
+            let [loss, file] = gains.map(|gain| {
+                gain.map_or("–".into(), |gain| format!("{:+.2}", (gain * 100.0).round() / 100.0 + 0.0))
+            });
             writeln!(text, "| {name}, {case} {other} | {loss} | {file} |")?;
         }
     }
