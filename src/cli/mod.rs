@@ -10,6 +10,7 @@ mod compress;
 mod dataset;
 mod decompress;
 mod eval;
+mod experiment;
 mod failure;
 mod files;
 mod info;
@@ -42,6 +43,7 @@ enum Command {
     Train(train::Args),
     Bench(bench::Args),
     Eval(eval::Args),
+    Experiment(experiment::Args),
     Dataset(dataset::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -66,6 +68,7 @@ impl Command {
             Self::Train(args) => args.run(common),
             Self::Bench(args) => args.run(common),
             Self::Eval(args) => args.run(common),
+            Self::Experiment(args) => args.run(common),
             Self::Dataset(args) => args.run(common),
             Self::Completions(args) => args.run(),
             Self::Man(args) => args.run(),

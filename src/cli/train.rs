@@ -25,7 +25,8 @@ use super::{
 
 /// Train a model on pictures
 ///
-/// The run's log, loss curves and checkpoint lie beside the model, as MODEL.csv, MODEL.svg and MODEL.checkpoint.
+/// The run's log, loss curves, checkpoint, and a picture of some tiles before and after the network lie beside the model, as
+/// MODEL.csv, MODEL.svg, MODEL.checkpoint and MODEL.png.
 #[derive(ClapArgs)]
 pub struct Args {
     /// Training data: a folder of pictures, or stl10:DIR. With @N after it, each picture is visited N times an epoch
@@ -196,7 +197,8 @@ impl Args {
     }
 }
 
-fn progress_bar(common: &Common) -> ProgressBar {
+/// A bar for the progress of a run, to be moved by [`show`].
+pub fn progress_bar(common: &Common) -> ProgressBar {
     if common.quiet {
         return ProgressBar::hidden();
     }
@@ -207,7 +209,8 @@ fn progress_bar(common: &Common) -> ProgressBar {
     bar
 }
 
-fn show(bar: &ProgressBar, event: Event<'_>, quiet: bool) {
+/// Tells what goes on in a run.
+pub fn show(bar: &ProgressBar, event: Event<'_>, quiet: bool) {
     match event {
         Event::Busy(what) => bar.set_message(what.to_owned()),
         Event::Step { progress, tiles, loss, speed } => {

@@ -91,6 +91,26 @@ impl Dataset {
         Ok(set)
     }
 
+    /// Keeps at most `most` of the training pictures, evenly spaced over all sources, for a smaller run.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] when that is none.
+    pub fn keep(mut self, most: usize) -> Result<Self> {
+        if most == 0 {
+            return Err(Error::Misuse("no picture to train on is kept".into()));
+        }
+        let kept = thin((0..self.pictures.len()).collect(), most);
+        let mut end = 0;
+        for (_, count) in &mut self.sources {
+            let start = end;
+            end += *count;
+            *count = kept.iter().filter(|index| (start..end).contains(index)).count();
+        }
+        self.pictures = thin(self.pictures, most);
+        self.weights = thin(self.weights, most);
+        Ok(self)
+    }
+
     /// The order of an epoch: each picture's index as often as its weight says, shuffled.
     #[must_use]
     pub fn epoch(&self, seed: u64, epoch: u64) -> Vec<u32> {
@@ -297,6 +317,20 @@ mod tests {
         assert!(set.skipped()[0].contains("bad.jpg"));
         assert_eq!(open(folder(2).path(), "").unwrap().len(), 2, "too few to hold any out");
         assert!(matches!(open(folder(0).path(), ""), Err(Error::Misuse(_))));
+    }
+
+    #[test]
+    fn a_part_of_the_pictures_is_kept_of_each_source() {
+        let dirs = [folder(22), folder(12)];
+        let specs = [0, 1].map(|i| format!("{}@{}", dirs[i].path().display(), i + 1).parse().unwrap());
+        let open = || Dataset::open(&specs, 8, &Limits::default()).unwrap();
+        let (all, part) = (open(), open().keep(6).unwrap());
+        assert_eq!((all.len(), part.len()), (30, 6));
+        assert_eq!((part.summary()[0].1, part.summary()[1].1), (4, 2));
+        assert_eq!(part.epoch(1, 0).len(), 4 + 2 * 2);
+        assert_eq!((part.test(), part.validation()), (all.test(), all.validation()));
+        assert_eq!(open().keep(30).unwrap().summary(), all.summary());
+        assert!(matches!(all.keep(0), Err(Error::Misuse(_))));
     }
 
     #[test]

@@ -3,8 +3,10 @@
 pub mod augment;
 pub mod checkpoint;
 pub mod data;
+pub mod experiment;
 pub mod fetch;
 mod folder;
+pub mod grid;
 pub mod learner;
 pub mod log;
 pub mod loss;

@@ -3,6 +3,7 @@
 use super::{
     checkpoint::{Checkpoint, Progress},
     data::{Dataset, Key},
+    grid,
     learner::{Gradients, Learner},
     log::{Log, Row},
     loss::{Rounding, loss},
@@ -40,8 +41,8 @@ pub struct Options {
     pub config: Config,
     pub recipe: Recipe,
     pub seed: u64,
-    /// The model file. The run's log, curves and checkpoint lie beside it, as `MODEL.csv`, `MODEL.svg` and
-    /// `MODEL.checkpoint`.
+    /// The model file. The run's log, curves, examples and checkpoint lie beside it, as `MODEL.csv`, `MODEL.svg`,
+    /// `MODEL.png` and `MODEL.checkpoint`.
     pub out: PathBuf,
     /// The checkpoint whose weights to begin with, for [`Init::Checkpoint`].
     pub weights: Option<PathBuf>,
@@ -75,6 +76,8 @@ pub struct Files {
     pub checkpoint: PathBuf,
     pub log: PathBuf,
     pub curves: PathBuf,
+    /// Validation tiles and what the network makes of them.
+    pub grid: PathBuf,
 }
 
 impl Files {
@@ -86,7 +89,7 @@ impl Files {
             name.push(ending);
             PathBuf::from(name)
         };
-        Self { checkpoint: with(".checkpoint"), log: with(".csv"), curves: with(".svg") }
+        Self { checkpoint: with(".checkpoint"), log: with(".csv"), curves: with(".svg"), grid: with(".png") }
     }
 }
 
@@ -302,9 +305,10 @@ impl<'a> Run<'a> {
     }
 
     fn save(&mut self) -> Result<()> {
-        self.bring_home()?;
+        let parameters = self.bring_home()?;
         self.state.progress.seconds = self.seconds();
         self.state.save(&self.files.checkpoint)?;
+        grid::write(&self.files.grid, &parameters, self.data.validation())?;
         self.saved = Instant::now();
         Ok(())
     }
@@ -312,8 +316,8 @@ impl<'a> Run<'a> {
     fn finish(mut self, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         if self.log.rows().last().is_none_or(|row| row.tiles < self.state.progress.tiles) {
             self.measure(tell)?;
-            self.save()?;
         }
+        self.save()?;
         tell(Event::Busy("calibrating the quantizer"));
         let parameters = self.bring_home()?;
         let (_, bytes) = self.calibrate(&parameters, CALIBRATION_TILES)?;
