@@ -8,12 +8,12 @@ use super::{
     log::{Log, Row},
     loss::{Rounding, loss},
     measure::{code, reconstruct},
-    optimizer::Optimizer,
     recipe::{Init, Recipe},
+    start::{check_same, start},
 };
 use crate::{
     error::{Error, Result},
-    model::{Calibration, Config, Model, Parameters, Provenance, Storage, calibrate, init},
+    model::{Calibration, Config, Model, Parameters, Provenance, Storage, calibrate},
     picture::write_atomically,
 };
 use candle_core::{Device, Tensor};
@@ -24,8 +24,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Tiles from which the Karhunen-Loève transform is computed.
-const KLT_TILES: usize = 8192;
 /// Tiles from which the quantizer and the prior of the model are computed, and those from which the effect of each latent is.
 const CALIBRATION_TILES: (usize, usize) = (4096, 256);
 /// The same for a row of the log, and for rounding in training.
@@ -350,58 +348,5 @@ impl<'a> Run<'a> {
         let Calibration { quantizer, prior, .. } = &calibration;
         let bytes = Model::to_bytes(parameters, quantizer, prior, &provenance, *storage)?;
         Ok((calibration, bytes))
-    }
-}
-
-/// The state before the first step.
-fn start(data: &Dataset, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> Result<Checkpoint> {
-    let Options { config, recipe, seed, .. } = options;
-    let parameters = match recipe.init {
-        Init::Xavier => init::xavier(*config, *seed)?,
-        Init::Klt => {
-            tell(Event::Busy("computing the Karhunen-Loève transform"));
-            init::klt(*config, data.sample(KLT_TILES, *seed, &recipe.augment()), *seed)?
-        }
-        Init::Checkpoint => {
-            let path = options.weights.as_deref();
-            let path = path.ok_or_else(|| Error::Misuse("no checkpoint to begin with is named".into()))?;
-            let parameters = Checkpoint::load_weights(path)?;
-            if parameters.config != *config {
-                return Err(Error::Misuse(format!("{} is of another network", path.display())));
-            }
-            parameters
-        }
-    };
-    let progress = Progress {
-        config: *config,
-        recipe: recipe.clone(),
-        seed: *seed,
-        data: data.summary().to_vec(),
-        epoch: 0,
-        position: 0,
-        tiles: 0,
-        seconds: 0.0,
-        loss_sum: 0.0,
-        loss_count: 0,
-    };
-    Ok(Checkpoint { optimizer: Optimizer::new(&parameters), parameters, progress, rounding: None })
-}
-
-/// Refuses to go on with other data or another recipe. The number of epochs and the learning rates may change: a run
-/// that diverged goes on at lower ones.
-fn check_same(progress: &Progress, data: &Dataset, options: &Options) -> Result<()> {
-    let Recipe { epochs, rate, linear_rate, .. } = progress.recipe;
-    let recipe = Recipe { epochs, rate, linear_rate, ..options.recipe.clone() };
-    let differs = [
-        (progress.config != options.config, "network"),
-        (progress.recipe != recipe, "recipe"),
-        (progress.seed != options.seed, "seed"),
-        (progress.data != data.summary(), "data"),
-    ];
-    match differs.iter().find(|(differs, _)| *differs) {
-        Some((_, what)) => Err(Error::Misuse(format!(
-            "the checkpoint is of a run with another {what}: resume with the options that the run began with"
-        ))),
-        None => Ok(()),
     }
 }
