@@ -102,8 +102,8 @@ impl Recipe {
         }
     }
 
-    /// From the Karhunen-Loève transform, with random crops and flips. The linear layers' weights are small, and so is their
-    /// learning rate.
+    /// From the Karhunen-Loève transform, towards a high mean PSNR of rounded latents, by Muon. The linear layers' weights are small, and
+    /// so is their learning rate. See `docs/training.md` for what each part is worth.
     #[must_use]
     pub fn tuned() -> Self {
         Self {
@@ -116,7 +116,7 @@ impl Recipe {
             average: 0.998,
             schedule: Schedule::Cosine,
             warm_up: 50,
-            rate: 2e-4,
+            rate: 8e-4,
             linear_rate: 1e-5,
             clip: Some(1.0),
             flip: true,
