@@ -39,7 +39,9 @@ fn main() -> io::Result<()> {
     for (index, text) in previews().iter().enumerate() {
         save("preview", index, text.as_bytes())?;
     }
-    for (index, settings) in [[8, 5, 74, 0, 9], [15, 16, 0, 1, 90], [40, 2, 99, 7, 255], [0, 0, 30, 2, 128]].iter().enumerate() {
+    for (index, settings) in
+        [[8, 5, 74, 0, 9], [15, 16, 0, 1, 90], [40, 2, 99, 7, 255], [0, 0, 30, 2, 128]].iter().enumerate()
+    {
         save("round_trip", index, &[&settings[..], &pixels(60)].concat())?;
     }
     let model = small_model();

@@ -46,13 +46,17 @@ fuzz_target!(|data: &[u8]| {
         if coder == container.header.coder {
             assert_eq!(coded, container.latents);
         }
-        let found = decode(coder, &coded, chosen.shape(), &tables, &Limits::default()).expect("what was coded");
+        let found =
+            decode(coder, &coded, chosen.shape(), &tables, &Limits::default()).expect("what was coded");
         assert_eq!(found, chosen);
         let mut other = container.clone();
         (other.header.coder, other.latents) = (coder, coded);
         let file = other.to_bytes().expect("a container");
         let decoded = Decoder::new(&MODEL).decode(&file).expect("what was written");
-        assert_eq!((decoded.width, decoded.height, decoded.gray), (picture.width, picture.height, picture.gray));
+        assert_eq!(
+            (decoded.width, decoded.height, decoded.gray),
+            (picture.width, picture.height, picture.gray)
+        );
         assert_eq!((&decoded.alpha, &decoded.exif), (&picture.alpha, &picture.exif));
         assert_eq!(*shown.get_or_insert_with(|| decoded.clone()), decoded, "pixels depend on the code");
     }

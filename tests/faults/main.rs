@@ -4,6 +4,7 @@
 //! `AEZ_FAULT_ROUNDS` is the number of kills of each kind, default 4 and of trainings 1; `AEZ_LOAD` the number of pictures, default 100.
 #![cfg(unix)]
 
+mod bombs;
 mod disk;
 mod kill;
 mod load;

@@ -10,12 +10,12 @@ use aez::{
 use super::{Place, assert_fails, text};
 
 /// What `--max-memory` promises in these tests.
-const PROMISED: u64 = 64 << 20;
+pub const PROMISED: u64 = 64 << 20;
 /// Address space of the program itself, with the tiny model: code, libraries, stacks, the built-in model.
-const PROGRAM: u64 = 176 << 20;
+pub const PROGRAM: u64 = 176 << 20;
 
 /// A shell's way to a process that gets no more memory.
-fn capped(bytes: u64) -> String {
+pub fn capped(bytes: u64) -> String {
     // One arena: each further one reserves 64 MiB of addresses, used or not.
     format!("export MALLOC_ARENA_MAX=1; ulimit -v {}", bytes >> 10)
 }
