@@ -126,7 +126,7 @@ fn recode(
 fn extremes(symbols: Vec<i32>, tables: &Tables, channels: usize) -> Vec<i32> {
     let end = |at: usize| {
         let range = tables.range(at % channels);
-        if at % 3 == 0 { *range.start() } else { *range.end() }
+        if at.is_multiple_of(3) { *range.start() } else { *range.end() }
     };
     (0..symbols.len()).map(end).collect()
 }

@@ -9,7 +9,9 @@ use std::{
 
 use aez::{
     Limits,
-    model::{Config, Model},
+    codec::preview,
+    model::{Config, Model, tiny},
+    picture::{self, Picture, PictureFormat},
     train::{
         checkpoint::Checkpoint,
         data::Dataset,
@@ -76,7 +78,12 @@ fn old_or_new(place: &Place, args: &[&str], output: &str) {
 #[test]
 fn a_killed_compression_leaves_the_old_file_or_the_new_one() {
     let place = Place::new();
-    place.draw("a.png", 500, 400);
+    // Opacities that cannot be compressed make a large file, which takes some time to write.
+    let picture = super::draw(500, 400, 1);
+    let mut rng = ChaCha8Rng::seed_from_u64(8);
+    let alpha = Some((0..500 * 400).map(|_| rng.random()).collect());
+    let picture = Picture { alpha, ..picture };
+    place.write("a.png", picture::encode(&picture, PictureFormat::Png).unwrap());
     old_or_new(&place, &["compress", "--force", "--quality", "100", "a.png", "a.aez"], "a.aez");
 }
 
@@ -86,6 +93,15 @@ fn a_killed_decompression_leaves_the_old_file_or_the_new_one() {
     place.draw("a.png", 500, 400);
     place.run(&["compress", "a.png"]);
     old_or_new(&place, &["decompress", "--force", "a.aez", "a.bmp"], "a.bmp");
+}
+
+/// Writing eighteen megabytes takes long enough to be met in the middle.
+#[test]
+fn a_killed_run_that_writes_much_leaves_the_old_file_or_the_new_one() {
+    let place = Place::new();
+    let text = preview::encode(&tiny(), &super::draw(30, 20, 1), 20).unwrap();
+    let args = ["preview", "--force", "--decode", &text, "--size", "3000x2000", "large.bmp"];
+    old_or_new(&place, &args, "large.bmp");
 }
 
 /// Where several files are made, each is whole or not there at all.
