@@ -20,7 +20,12 @@ use super::{MODELS, PreviewRecord, path, vectors::record};
 #[test]
 #[ignore = "writes tests/vectors anew"]
 fn regenerate() {
-    let _ = fs::remove_dir_all(path(""));
+    for old in fs::read_dir(path("")).unwrap().map(|entry| entry.unwrap().path()) {
+        if old.is_file() && old.extension().is_none_or(|extension| extension != "md") {
+            fs::remove_file(old).unwrap();
+        }
+    }
+    let _ = fs::remove_dir_all(path("rejected"));
     fs::create_dir_all(path("rejected")).unwrap();
     let files = [models::small(), models::normalized()];
     for (name, file) in MODELS.into_iter().zip(&files) {
