@@ -5,6 +5,7 @@ pub mod container;
 pub mod entropy;
 pub mod error;
 pub mod eval;
+pub mod image_codec;
 pub mod limits;
 pub mod model;
 pub mod nn;

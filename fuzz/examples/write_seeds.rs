@@ -4,7 +4,7 @@ use std::{collections::HashMap, fs, io, path::Path};
 
 use aez::{
     Limits, Quality, Symbols,
-    codec::Encoder,
+    codec::{Encoder, preview},
     container::{Container, Header, ModelId},
     entropy::{Coder, Prior, decode, encode_with},
     model::{Config, Model, Provenance, Quantizer, Storage, init::xavier, tiny},
@@ -35,6 +35,14 @@ fn main() -> io::Result<()> {
     }
     for (index, file) in whole_files().iter().enumerate() {
         save("decoder", index, file)?;
+    }
+    for (index, text) in previews().iter().enumerate() {
+        save("preview", index, text.as_bytes())?;
+    }
+    for (index, settings) in
+        [[8, 5, 74, 0, 9], [15, 16, 0, 1, 90], [40, 2, 99, 7, 255], [0, 0, 30, 2, 128]].iter().enumerate()
+    {
+        save("round_trip", index, &[&settings[..], &pixels(60)].concat())?;
     }
     let model = small_model();
     save("model_file", 0, &model)?;
@@ -102,6 +110,22 @@ fn whole_files() -> Vec<Vec<u8>> {
         }
     }
     files
+}
+
+/// Opaque and not, in colour and gray, short and long.
+fn previews() -> Vec<String> {
+    let model = tiny();
+    let colour = Picture::from_rgb(20, 12, pixels(20 * 12 * 3));
+    let gray = pixels(9 * 30).into_iter().flat_map(|level| [level; 3]).collect();
+    let alpha = Some((0..9 * 30).map(|i| (i % 256) as u8).collect());
+    let clear = Picture { gray: true, alpha, ..Picture::from_rgb(9, 30, gray) };
+    [(&colour, 16), (&colour, 60), (&clear, 30)]
+        .map(|(picture, bytes)| preview::encode(&model, picture, bytes).expect("a small picture"))
+        .into()
+}
+
+fn pixels(count: usize) -> Vec<u8> {
+    (0..count).map(|i| (128.0 + 100.0 * (i as f32 * 0.05).sin()) as u8).collect()
 }
 
 /// As small as a model can be, so that mutations of its file meet what matters.

@@ -5,7 +5,7 @@ use crate::{
     container::{Container, Header},
     entropy,
     error::{Error, Result},
-    limits::Limits,
+    limits::{self, Limits},
     model::Model,
     picture::{Picture, seams},
     symbols::Shape,
@@ -67,7 +67,9 @@ impl<'m> Decoder<'m> {
         if found != expected {
             return Err(Error::Misuse(format!("latents of {found:?} where the picture has {expected:?}")));
         }
-        let mut rgb = vec![0; width as usize * height as usize * 3];
+        let len = u64::from(width) * u64::from(height) * 3;
+        let mut rgb = limits::allocate(len)?;
+        rgb.resize(len as usize, 0);
         let group_len = self.tiles_at_once.max(1) * self.model.latents();
         let mut index = 0;
         for group in latents.values().chunks(group_len) {

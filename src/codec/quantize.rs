@@ -6,6 +6,7 @@ use super::Latents;
 use crate::{
     entropy::Tables,
     error::Result,
+    limits,
     symbols::{Quality, Symbols},
 };
 
@@ -53,12 +54,13 @@ pub(super) fn candidates(u: f32, step: f32, range: RangeInclusive<i32>) -> Range
 /// The value that each symbol stands for: the mean of the latents that it may have come from, under the prior.
 ///
 /// # Errors
-/// None but a fault of the library: the shape of the symbols is kept.
+/// [`Error::Io`](crate::Error::Io) where there is no memory for them.
 pub fn reconstruct(symbols: &Symbols, tables: &Tables) -> Result<Latents> {
-    let values = symbols
-        .cells()
-        .flat_map(|cell| cell.iter().enumerate().map(|(channel, &symbol)| tables.centroid(channel, symbol)));
-    Latents::new(symbols.shape(), values.collect())
+    let mut values = limits::allocate(symbols.values().len() as u64)?;
+    for cell in symbols.cells() {
+        values.extend(cell.iter().enumerate().map(|(channel, &symbol)| tables.centroid(channel, symbol)));
+    }
+    Latents::new(symbols.shape(), values)
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ use network::{Analysis, Synthesis};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fs, path::Path, sync::OnceLock};
 
-/// The model that is shipped with the program.
-static BUILTIN: &[u8] = include_bytes!("../../models/default.safetensors");
+/// The model that is built into the program, which `build.rs` chooses; empty where there is none.
+static BUILTIN: &[u8] = include_bytes!(env!("AEZ_BUILTIN_MODEL"));
 
 /// How a model was made.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ impl Model {
     /// The model that is built into the program.
     ///
     /// # Errors
-    /// [`Error::Model`] when the program was built with a damaged one.
+    /// [`Error::Misuse`] when the program was built without one, [`Error::Model`] when it was built with a damaged one.
     pub fn builtin() -> Result<&'static Self> {
         static MODEL: OnceLock<Model> = OnceLock::new();
         if let Some(model) = MODEL.get() {
@@ -108,6 +108,13 @@ impl Model {
     /// # Errors
     /// As for [`Model::builtin`].
     pub fn builtin_copy() -> Result<Self> {
+        if BUILTIN.is_empty() {
+            return Err(Error::Misuse(
+                "this program was built without a model, as the packaged crate carries none: name a model file \
+                 with --model, or build it in a clone of the repository, or with AEZ_BUILTIN_MODEL=FILE"
+                    .into(),
+            ));
+        }
         Self::parse(Cow::Borrowed(BUILTIN))
     }
 

@@ -22,6 +22,7 @@ use crate::{
     limits::Limits,
     model::Model,
     picture::{Filter, Picture, resample},
+    symbols::{Quality, Symbols},
 };
 
 /// Fewest bytes that can be asked for: 22 characters.
@@ -89,6 +90,15 @@ pub fn decode(model: &Model, text: &str, size: Option<(u32, u32)>) -> Result<Pic
     };
     let alpha = head.alpha.map(|grid| grid.spread(width, height));
     Ok(Picture { alpha, ..resample::scale(&tile, Filter::Lanczos3, width, height) })
+}
+
+/// The quality and the symbols of a preview, without the network: what every reader must agree upon.
+///
+/// # Errors
+/// [`Error::Preview`] as for [`decode`].
+pub fn symbols(model: &Model, text: &str) -> Result<(Quality, Symbols)> {
+    let (_, quality, symbols) = stream::read(&parse(text)?, model)?;
+    Ok((quality, symbols))
 }
 
 /// The bytes that a text stands for.

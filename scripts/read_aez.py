@@ -1,0 +1,455 @@
+#!/usr/bin/env python3
+"""A second reader of .aez files and previews, written from format-spec.md alone, to hold the document to its word.
+
+    read_aez.py MODEL FILE...             a line of JSON for each .aez file
+    read_aez.py MODEL --preview TEXT...   a line of JSON for each preview
+
+A line has the fields of the header, all symbols, and the levels of the pixels; or the kind of error and its reason.
+It is slow, reads everything into memory, and needs the package `zstandard` only for files with zstd frames in them.
+Numbers in the comments are sections of format-spec.md.
+"""
+
+import base64
+import hashlib
+import json
+import math
+import re
+import struct
+import sys
+import zlib
+from operator import mul
+
+MAX_EDGE, MAX_PIXELS = 65535, 1 << 27
+
+
+class Refused(Exception):
+    """Why a file is not shown."""
+
+    def __init__(self, kind, reason):
+        super().__init__(reason)
+        self.kind = kind
+
+
+def need(condition, reason, kind="damaged"):
+    if not condition:
+        raise Refused(kind, reason)
+
+
+class Bytes:
+    """Bytes that are taken from the front (1)."""
+
+    def __init__(self, data, at=0):
+        self.data, self.at = data, at
+
+    def take(self, count):
+        need(len(self.data) - self.at >= count, "the file ends too early")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def byte(self):
+        return self.take(1)[0]
+
+    def varint(self):
+        value = 0
+        for place in range(5):
+            byte = self.byte()
+            value |= (byte & 0x7F) << (7 * place)
+            if byte < 0x80:
+                need(byte > 0 or place == 0, "a varint is overlong")
+                need(value < 1 << 32, "a varint is too large")
+                return value
+        raise Refused("damaged", "a varint is too long")
+
+
+def unzstd(frame, length):
+    """The content of a bare zstd frame, `length` bytes (1)."""
+    import zstandard
+
+    decoder = zstandard.ZstdDecompressor().decompressobj()
+    content = bytearray()
+    frame = b"\x28\xb5\x2f\xfd" + frame
+    try:
+        # A little at a time, so that little can come of it before it is noticed to be too much.
+        for at in range(0, len(frame), 16):
+            need(not decoder.eof, "bytes follow a zstd frame")
+            content += decoder.decompress(frame[at : at + 16])
+            need(len(content) <= length, "a zstd frame holds too much")
+    except zstandard.ZstdError as error:
+        raise Refused("damaged", f"zstd frame: {error}") from error
+    need(decoder.eof and not decoder.unused_data, "a zstd frame does not end where it should")
+    need(len(content) == length, "a zstd frame holds too little")
+    return bytes(content)
+
+
+def crc(data, polynomial, start, width):
+    """A checksum of `width` bits, the most significant bit of a byte first."""
+    value = start
+    for byte in data:
+        value ^= byte << (width - 8)
+        for _ in range(8):
+            value = (value << 1) ^ (polynomial if value >> (width - 1) else 0)
+            value &= (1 << width) - 1
+    return value
+
+
+# 6 and 7: quality and tables.
+
+TWELFTHS = [
+    16777216, 17774841, 18831788, 19951585, 21137968, 22394897,
+    23726566, 25137421, 26632170, 28215802, 29893600, 31671166,
+]  # fmt: skip
+
+
+def multiplier(quality):
+    e = 75 - quality
+    s = 16 - e // 12
+    return (TWELFTHS[e % 12] + (1 << (s - 1))) >> s
+
+
+class Prior:
+    """The distribution of one channel (7)."""
+
+    def __init__(self, data):
+        (self.cells,) = struct.unpack("<H", data.take(2))
+        (self.spacing,) = struct.unpack("<I", data.take(4))
+        need(self.cells % 2 == 0 and 2 <= self.cells <= 1024, "number of cells", "model")
+        need(1 <= self.spacing <= 262144 // self.cells, "spacing of a prior", "model")
+        self.masses = struct.unpack(f"<{self.cells}H", data.take(2 * self.cells))
+        need(min(self.masses) > 0 and sum(self.masses) == 65536, "masses of a prior", "model")
+
+
+class Table:
+    """The frequencies of one channel at one step multiplier (7), and what its symbols stand for (10)."""
+
+    def __init__(self, prior, m):
+        K, w = prior.cells, prior.masses
+        self.prior, self.W, self.S = prior, 2 * prior.spacing, K * prior.spacing
+        W, S = self.W, self.S
+        self.M = M = (S + m - 1) // (2 * m)
+        n = 2 * M + 1
+        C = [sum(w[:j]) for j in range(K + 1)]
+        self.p, self.F = [], []
+        for i in range(n + 1):
+            p = min(max(S + 2 * i * m - n * m, 0), 2 * S)
+            j, r = divmod(p, W)
+            P = (C[j] << 16) + ((w[j] if j < K else 0) << 16) * r // W
+            self.p.append(p)
+            self.F.append((P * (1048576 - n) >> 32) + i)
+
+    def point(self, k):
+        a, b = self.p[k + self.M], self.p[k + self.M + 1]
+        above = below = 0.0
+        for j in range(a // self.W, (b - 1) // self.W + 1):
+            lower, upper = max(a, j * self.W), min(b, (j + 1) * self.W)
+            mass = self.prior.masses[j] * (upper - lower)
+            above += mass * (lower + upper) / 2
+            below += mass
+        return (above / below - self.S) / 512
+
+
+# 8 and 9: the coders.
+
+
+class RangeDecoder:
+    def __init__(self, coded):
+        self.coded, self.taken, self.offset, self.range = coded, 0, 0, 2**64 - 1
+        for _ in range(8):
+            self.take()
+
+    def take(self):
+        byte = self.coded[self.taken] if self.taken < len(self.coded) else 0
+        self.offset = (self.offset << 8) + byte
+        self.taken += 1
+
+    def symbol(self, F):
+        """The index whose frequencies are `F[i]` to `F[i + 1]`."""
+        unit = self.range >> 20
+        t = self.offset // unit
+        need(t < 1 << 20, "range coder: beyond all symbols")
+        low, high = 0, len(F) - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if F[middle] <= t else (low, middle)
+        self.offset -= unit * F[low]
+        self.range = unit * (F[low + 1] - F[low])
+        while self.range < 1 << 56:
+            self.take()
+            self.range <<= 8
+        return low
+
+    def finish(self):
+        if not self.coded:
+            return
+        b, z = self.coded[-1], self.taken - len(self.coded)
+        need(b > 0 and z >= 0, "range coder: not the one valid string")
+        near = self.offset < 256**z and self.offset + (256 - b) * 256**z >= self.range
+        need(z >= 8 or near, "range coder: not the one valid string")
+
+
+def range_symbols(coded, tables, tiles):
+    decoder = RangeDecoder(coded)
+    symbols = [decoder.symbol(table.F) - table.M for _ in range(tiles) for table in tables]
+    decoder.finish()
+    return symbols
+
+
+def zstd_symbols(coded, tables, tiles):
+    wide = [n for n, table in enumerate(tables) if table.M > 127]
+    count = tiles * len(tables)
+    content = unzstd(coded, count + tiles * len(wide))
+    naturals = list(content[:count])
+    for at, high in enumerate(content[count:]):
+        naturals[at // len(wide) * len(tables) + wide[at % len(wide)]] += 256 * high
+    symbols = [natural // 2 if natural % 2 == 0 else -(natural + 1) // 2 for natural in naturals]
+    for at, symbol in enumerate(symbols):
+        need(abs(symbol) <= tables[at % len(tables)].M, "zstd coder: a symbol is out of range")
+    return symbols
+
+
+# 11: the model.
+
+
+class Model:
+    def __init__(self, data):
+        source = Bytes(data)
+        (length,) = struct.unpack("<Q", source.take(8))
+        header = json.loads(source.take(length))
+        about = json.loads(header.pop("__metadata__")["aez"])
+        need(about["version"] == 1, "version of the model file", "model")
+        self.values = data[source.at :]
+        self.tensors = header
+        config = about["config"]
+        self.E, self.c, self.r, self.N = (config[f] for f in ("tile", "channels", "reductions", "latents"))
+        self.normalize = config["normalize"]
+        priors = Bytes(self.raw("prior"))
+        self.priors = [Prior(priors) for _ in range(self.N)]
+        need(priors.at == len(priors.data), "bytes follow the priors", "model")
+        self.centre, self.step = self.floats("quantizer.centre"), self.floats("quantizer.step")
+        self.id = self.identify()
+
+    def raw(self, name):
+        start, end = self.tensors[name]["data_offsets"]
+        return self.values[start:end]
+
+    def floats(self, name):
+        return [value for (value,) in struct.iter_unpack("<f", self.raw(name))]
+
+    def array(self, name):
+        if self.tensors[name]["dtype"] == "F32":
+            return self.floats(name)
+        scale = self.floats(f"{name}.scale")
+        values = [value * scale[p % len(scale)] for p, (value,) in enumerate(struct.iter_unpack("b", self.raw(name)))]
+        places = struct.iter_unpack("<I", self.raw(f"{name}.outlier_place"))
+        for (place,), value in zip(places, self.floats(f"{name}.outlier_value")):
+            values[place] = value
+        return values
+
+    def identify(self):
+        hash = hashlib.sha256(struct.pack("<5Q", self.E, self.c, self.r, self.N, int(self.normalize)))
+        for name in sorted(self.tensors, key=str.encode):
+            if name.startswith(("decoder.", "quantizer.")) or name == "prior":
+                for data in name.encode(), self.raw(name):
+                    hash.update(struct.pack("<Q", len(data)) + data)
+        return hash.digest()[:4]
+
+    def tables(self, quality):
+        return [Table(prior, multiplier(quality)) for prior in self.priors]
+
+    def tile(self, symbols, tables, gray):
+        """The levels of a tile: rows of pixels of three (10)."""
+        x = [
+            centre + step * table.point(symbol)
+            for centre, step, table, symbol in zip(self.centre, self.step, tables, symbols)
+        ]
+        values = self.synthesize(x)
+        levels = []
+        for at in range(0, len(values), 3):
+            pixel = values[at : at + 3]
+            if gray:
+                pixel = [sum(pixel) / 3] * 3
+            levels.append([math.floor(min(max(255 * v, 0), 255) + 0.5) for v in pixel])
+        return [levels[row * self.E :][: self.E] for row in range(self.E)]
+
+    def synthesize(self, x):
+        W, out = self.array("decoder.linear.weight"), self.array("decoder.linear.bias")
+        for n, value in enumerate(x):
+            row = W[n * len(out) :]
+            out = [o + value * w for o, w in zip(out, row)]
+        picture = [max(0, o) for o in out]
+        shapes = []
+        for k in range(self.r - 1, -1, -1):
+            shapes += [(self.c << (k + 1), self.c << (k + 1), 1), (self.c << k, self.c << (k + 1), 2)]
+        shapes += [(self.c, self.c, 1), (3, self.c, 1)]
+        edge = self.E >> self.r
+        for index, (high, low, stride) in enumerate(shapes):
+            picture = self.layer(index, picture, edge, high, low, stride)
+            edge *= stride
+            if index + 1 < len(shapes):
+                picture = [max(0, v) for v in picture]
+        return [v / 2 + 1 / 2 for v in picture] if self.normalize else picture
+
+    def layer(self, index, picture, edge, high, low, s):
+        w = self.array(f"decoder.conv{index}.weight")
+        rows = [w[at : at + low] for at in range(0, len(w), low)]
+        out = self.array(f"decoder.conv{index}.bias") * (s * edge) ** 2
+        for y in range(edge):
+            for x in range(edge):
+                pixel = picture[(y * edge + x) * low :][:low]
+                for i in range(3):
+                    for j in range(3):
+                        Y, X = s * y + i - 1, s * x + j - 1
+                        if 0 <= Y < s * edge and 0 <= X < s * edge:
+                            for a in range(high):
+                                row = rows[(3 * i + j) * high + a]
+                                out[(Y * s * edge + X) * high + a] += sum(map(mul, row, pixel))
+        return out
+
+
+# 2 to 5: files.
+
+
+def read_file(data, model):
+    need(data[:2] == b"\xae\x5a", "magic number", "not_aez")
+    source = Bytes(data, 2)
+    flags = source.byte()
+    need(flags >> 4 == 1, f"version {flags >> 4}", "version")
+    need(flags & 0b1100 == 0, "reserved bits are set", "unsupported")
+    has_sections, gray = bool(flags & 2), bool(flags & 1)
+    coder, quality = divmod(source.byte(), 128)
+    need(1 <= quality <= 100, "quality")
+    width, height = source.varint() + 1, source.varint() + 1
+    need(max(width, height) < 1 << 32, "an edge is too long")
+    model_id = source.take(4)
+    small = not has_sections and max(width, height) <= 128
+    start = source.at
+    stored = source.take(2 if small else 4)
+    need(max(width, height) <= MAX_EDGE and width * height <= MAX_PIXELS, "the picture is too large", "limit")
+    rest = data[:start] + data[source.at :]
+    found = crc(rest, 0x1021, 0xFFFF, 16) if small else zlib.crc32(rest)
+    need(int.from_bytes(stored, "little") == found, "checksum")
+    sections = read_sections(source) if has_sections else {0: data[source.at :]}
+    result = {
+        "width": width, "height": height, "gray": gray, "quality": quality,
+        "coder": ["zstd", "range"][coder], "model_id": model_id.hex(),
+    }  # fmt: skip
+    if 1 in sections:
+        result["alpha"] = read_alpha(sections[1], width, height)
+    for kind, name in (0x80, "icc"), (0x81, "exif"):
+        if kind in sections:
+            section = Bytes(sections[kind])
+            length = section.varint()
+            need(length <= 1 << 24, "metadata are too long")
+            result[name] = unzstd(section.data[section.at :], length).hex()
+    need(model_id == model.id, "the model is another one", "wrong_model")
+    columns, rows = -(-width // model.E), -(-height // model.E)
+    tables = model.tables(quality)
+    decode = [zstd_symbols, range_symbols][coder]
+    symbols = decode(sections[0], tables, rows * columns)
+    tiles = [model.tile(symbols[at : at + model.N], tables, gray) for at in range(0, len(symbols), model.N)]
+    result["symbols"] = symbols
+    result["rgb"] = [
+        level
+        for y in range(height)
+        for x in range(width)
+        for level in tiles[y // model.E * columns + x // model.E][y % model.E][x % model.E]
+    ]
+    return result
+
+
+def read_sections(source):
+    count = source.byte()
+    need(count >= 2, "a table of fewer than two sections")
+    kinds, lengths = [], []
+    for index in range(count):
+        kind = source.byte()
+        need(kind > kinds[-1] if kinds else kind == 0, "kinds of sections are out of order")
+        need(kind in (0, 1) or kind >= 0x80, f"section of kind {kind}", "unsupported")
+        kinds.append(kind)
+        lengths.append(source.varint())
+    need(sum(lengths) == len(source.data) - source.at, "lengths of sections")
+    return {kind: source.take(length) for kind, length in zip(kinds, lengths)}
+
+
+def read_alpha(section, width, height):
+    differences = unzstd(section, width * height)
+    plane = []
+    for at, difference in enumerate(differences):
+        x, y = at % width, at // width
+        if y == 0:
+            prediction = plane[at - 1] if x else 0
+        elif x == 0:
+            prediction = plane[at - width]
+        else:
+            L, U, C = plane[at - 1], plane[at - width], plane[at - width - 1]
+            prediction = min(max(L + U - C, min(L, U)), max(L, U))
+        plane.append((prediction + difference) % 256)
+    return plane
+
+
+# 15: previews.
+
+
+def read_preview(text, model):
+    need(re.fullmatch("[A-Za-z0-9_-]{2,267}", text) and len(text) % 4 != 1, "not base64url", "preview")
+    coded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    need(base64.urlsafe_b64encode(coded).rstrip(b"=") == text.encode(), "unused bits are set", "preview")
+    need(crc(model.id + coded, 0x07, 0, 8) == 0, "check", "preview")
+    try:
+        return read_checked_preview(coded, model)
+    except Refused as refused:
+        raise Refused("preview", str(refused)) from refused
+
+
+def read_checked_preview(coded, model):
+    decoder = RangeDecoder(coded)
+
+    def choose(weights):
+        total = sum(weights)
+        return decoder.symbol([(sum(weights[:i]) << 20) // total for i in range(len(weights) + 1)])
+
+    def weight(a):
+        return {0: 64, 10: 64, 14: 64, 20: 32}.get(abs(a), 4 if abs(a) <= 32 else 1)
+
+    result = {"aspect": choose([weight(a) for a in range(-96, 97)]) - 96}
+    result["gray"] = choose([15, 1]) == 1
+    if choose([15, 1]):
+        G = [2, 3, 4, 5, 6, 8, 12, 16][choose([1] * 8)]
+        levels, D = [], [8, 3, 2, 1]
+        for at in range(G * G):
+            weights = [1] * 4
+            for exists, back in (at % G > 0, 1), (at >= G, G):
+                if exists:
+                    weights = [w * D[abs(level - levels[at - back])] for level, w in enumerate(weights)]
+            levels.append(choose(weights))
+        result["alpha"] = levels
+    result["quality"] = 4 * (choose([1] * 25) + 1)
+    tables = model.tables(result["quality"])
+    result["symbols"] = [decoder.symbol(table.F) - table.M for table in tables]
+    decoder.finish()
+    tile = model.tile(result["symbols"], tables, result["gray"])
+    result["rgb"] = [level for row in tile for pixel in row for level in pixel]
+    return result
+
+
+def main():
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    with open(sys.argv[1], "rb") as file:
+        model = Model(file.read())
+    inputs, preview = sys.argv[2:], sys.argv[2] == "--preview"
+    for name in inputs[1:] if preview else inputs:
+        try:
+            if preview:
+                result = read_preview(name, model)
+            else:
+                with open(name, "rb") as file:
+                    result = read_file(file.read(), model)
+        except Refused as refused:
+            result = {"error": refused.kind, "reason": str(refused)}
+        except ImportError as error:
+            result = {"error": "missing", "reason": str(error)}
+        print(json.dumps({"input": name, **result}))
+
+
+if __name__ == "__main__":
+    main()

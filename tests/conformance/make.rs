@@ -1,0 +1,208 @@
+//! Writes `tests/vectors` anew: the small models, the files and previews with their records, and what must be refused.
+
+mod broken;
+mod models;
+
+use std::fs;
+
+use aez::{
+    Limits, Quality, Shape, Symbols,
+    codec::{Decoder, Encoder, preview},
+    container::{Container, Header, seal},
+    entropy::{Coder, Tables, encode_with},
+    model::Model,
+    picture::{self, Picture, PictureFormat},
+};
+use serde::Serialize;
+
+use super::{MODELS, PreviewRecord, path, vectors::record};
+
+#[test]
+#[ignore = "writes tests/vectors anew"]
+fn regenerate() {
+    for old in fs::read_dir(path("")).unwrap().map(|entry| entry.unwrap().path()) {
+        if old.is_file() && old.extension().is_none_or(|extension| extension != "md") {
+            fs::remove_file(old).unwrap();
+        }
+    }
+    let _ = fs::remove_dir_all(path("rejected"));
+    fs::create_dir_all(path("rejected")).unwrap();
+    let files = [models::small(), models::normalized()];
+    for (name, file) in MODELS.into_iter().zip(&files) {
+        save(name, file);
+    }
+    let [small, normalized] = files.map(|file| Model::from_bytes(file).unwrap());
+    for (name, file) in accepted(&small) {
+        save_vector(name, &file, MODELS[0], &small);
+    }
+    for (name, coder) in [("normalized_range", Coder::Range), ("normalized_zstd", Coder::Zstd)] {
+        save_vector(name, &file(&normalized, &scene(11, 6), 75, coder), MODELS[1], &normalized);
+    }
+    save_previews(&small);
+    broken::save_all(&small);
+}
+
+fn save(name: &str, bytes: &[u8]) {
+    fs::write(path(name), bytes).unwrap();
+}
+
+fn save_json(name: &str, value: &impl Serialize) {
+    save(name, (serde_json::to_string(value).unwrap() + "\n").as_bytes());
+}
+
+fn save_vector(name: &str, file: &[u8], model_name: &str, model: &Model) {
+    save(&format!("{name}.aez"), file);
+    save_json(&format!("{name}.json"), &record(file, model_name, model));
+    save_png(name, Decoder::new(model).decode(file).unwrap());
+}
+
+/// The pixels without metadata, which the record holds.
+fn save_png(name: &str, picture: Picture) {
+    let picture = Picture { icc: None, exif: None, ..picture };
+    save(&format!("{name}.png"), &picture::encode(&picture, PictureFormat::Png).unwrap());
+}
+
+/// Smooth colours and an edge.
+fn scene(width: u32, height: u32) -> Picture {
+    let level = |x: u32, y: u32, c: u32| {
+        let wave = (x as f32 * 0.35 + c as f32).sin() + (y as f32 * 0.25 - c as f32 * 0.5).cos();
+        let edge = if 2 * x > y + width { 40.0 } else { 0.0 };
+        (108.0 + 50.0 * wave + edge).clamp(0.0, 255.0) as u8
+    };
+    let rgb = (0..width * height).flat_map(|i| [0, 1, 2].map(|c| level(i % width, i / width, c)));
+    Picture::from_rgb(width, height, rgb.collect())
+}
+
+fn gray(picture: Picture) -> Picture {
+    let rgb = picture.rgb.chunks_exact(3).flat_map(|pixel| [pixel[1]; 3]).collect();
+    Picture { rgb, gray: true, ..picture }
+}
+
+/// A soft disc.
+fn with_alpha(picture: Picture) -> Picture {
+    let (width, height) = (picture.width as f32, picture.height as f32);
+    let alpha = (0..picture.width * picture.height).map(|i| {
+        let (x, y) = ((i % picture.width) as f32 / width - 0.5, (i / picture.width) as f32 / height - 0.5);
+        (600.0 - 1100.0 * x.hypot(y)).clamp(0.0, 255.0) as u8
+    });
+    Picture { alpha: Some(alpha.collect()), ..picture }
+}
+
+/// The header of an RGB profile, and a marker; no program looks further here.
+fn icc() -> Option<Vec<u8>> {
+    let mut profile = vec![0; 128];
+    profile[16..20].copy_from_slice(b"RGB ");
+    profile[36..40].copy_from_slice(b"acsp");
+    Some(profile)
+}
+
+/// A TIFF structure with one entry: the orientation is upright.
+fn exif() -> Option<Vec<u8>> {
+    Some(b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0".to_vec())
+}
+
+/// The file of a picture with the latents in the given code, be it not the smaller one.
+fn file(model: &Model, picture: &Picture, quality: u8, coder: Coder) -> Vec<u8> {
+    let mut encoder = Encoder::new(model);
+    encoder.quality = Quality::new(quality).unwrap();
+    recode(model, &encoder.encode(picture).unwrap(), coder, |symbols, _, _| symbols)
+}
+
+/// The same file with its symbols changed, given their tables and the number of channels, and coded in the given code.
+fn recode(
+    model: &Model,
+    file: &[u8],
+    coder: Coder,
+    change: impl FnOnce(Vec<i32>, &Tables, usize) -> Vec<i32>,
+) -> Vec<u8> {
+    let container = Container::parse(file, &Limits::default()).unwrap();
+    let tables = model.prior().at(container.header.quality);
+    let Header { width, height, coder: old, .. } = container.header;
+    let edge = model.tile() as u32;
+    let channels = model.latents() as u32;
+    let shape = Shape { rows: height.div_ceil(edge), columns: width.div_ceil(edge), channels };
+    let symbols = aez::entropy::decode(old, &container.latents, shape, &tables, &Limits::default()).unwrap();
+    let symbols = Symbols::new(shape, change(symbols.values().to_vec(), &tables, model.latents())).unwrap();
+    let latents = encode_with(coder, &symbols, &tables).unwrap();
+    Container { header: Header { coder, ..container.header }, latents, ..container }.to_bytes().unwrap()
+}
+
+/// Every symbol at an end of its range, which no picture asks for.
+fn extremes(symbols: Vec<i32>, tables: &Tables, channels: usize) -> Vec<i32> {
+    let end = |at: usize| {
+        let range = tables.range(at % channels);
+        if at.is_multiple_of(3) { *range.start() } else { *range.end() }
+    };
+    (0..symbols.len()).map(end).collect()
+}
+
+fn accepted(model: &Model) -> Vec<(&'static str, Vec<u8>)> {
+    use Coder::{Range, Zstd};
+    let of = |picture: &Picture, quality, coder| file(model, picture, quality, coder);
+    let everything = Picture { icc: icc(), exif: exif(), ..with_alpha(scene(21, 10)) };
+    let large = scene(24, 16);
+    let best = [Range, Zstd].map(|coder| of(&large, 100, coder));
+    vec![
+        ("one_tile_range", of(&scene(8, 8), 75, Range)),
+        ("one_tile_zstd", of(&scene(8, 8), 75, Zstd)),
+        ("one_pixel", of(&scene(1, 1), 75, Range)),
+        ("several_tiles", of(&large, 75, Range)),
+        ("several_tiles_zstd", of(&large, 75, Zstd)),
+        ("partial_tiles", of(&scene(19, 13), 60, Range)),
+        ("long_checksum", of(&scene(130, 3), 75, Range)),
+        ("tall", of(&scene(2, 131), 40, Range)),
+        ("worst_quality", of(&large, 1, Range)),
+        ("worst_quality_zstd", of(&large, 1, Zstd)),
+        ("best_quality", best[0].clone()),
+        ("best_quality_zstd", best[1].clone()),
+        ("extreme_symbols", recode(model, &best[0], Range, extremes)),
+        ("extreme_symbols_zstd", recode(model, &best[1], Zstd, extremes)),
+        ("gray", of(&gray(scene(9, 17)), 75, Range)),
+        ("alpha", of(&with_alpha(scene(13, 9)), 75, Range)),
+        ("gray_alpha", of(&gray(with_alpha(scene(10, 10))), 75, Range)),
+        ("icc", of(&Picture { icc: icc(), ..scene(5, 7) }, 75, Range)),
+        ("exif", of(&Picture { exif: exif(), ..scene(5, 7) }, 75, Range)),
+        ("empty_metadata", of(&Picture { exif: Some(Vec::new()), ..scene(5, 7) }, 75, Range)),
+        ("everything", of(&everything, 75, Range)),
+        ("everything_zstd", of(&everything, 75, Zstd)),
+        ("unknown_ancillary_section", with_unknown_section(&of(&scene(8, 8), 75, Range))),
+    ]
+}
+
+/// A file of latents alone with a section beside them that a later version might know.
+fn with_unknown_section(file: &[u8]) -> Vec<u8> {
+    let container = Container::parse(file, &Limits::default()).unwrap();
+    let latents = container.latents.clone();
+    let mut bytes = Container { exif: Some(Vec::new()), ..container }.to_bytes().unwrap();
+    bytes.truncate(Header::parse(&bytes).unwrap().1);
+    bytes.extend([2, 0, latents.len() as u8, 0xF0, 3]);
+    bytes.extend(latents);
+    bytes.extend(b"new");
+    seal(&mut bytes).unwrap();
+    bytes
+}
+
+fn save_previews(model: &Model) {
+    let pictures = [
+        ("preview", scene(30, 20), 16),
+        ("preview_wide", scene(160, 20), 20),
+        ("preview_tall_gray", gray(scene(10, 77)), 16),
+        ("preview_alpha", with_alpha(scene(40, 40)), 24),
+        ("preview_long", with_alpha(gray(scene(50, 30))), 60),
+    ];
+    let records = pictures.map(|(name, picture, bytes)| {
+        let text = preview::encode(model, &picture, bytes).unwrap();
+        let edge = model.tile() as u32;
+        save_png(name, preview::decode(model, &text, Some((edge, edge))).unwrap());
+        let shown = preview::decode(model, &text, None).unwrap();
+        let (quality, symbols) = preview::symbols(model, &text).unwrap();
+        PreviewRecord {
+            text,
+            picture: name.to_owned(),
+            quality: quality.get(),
+            size: (shown.width, shown.height),
+            symbols: symbols.values().to_vec(),
+        }
+    });
+    save_json("previews.json", &records);
+}

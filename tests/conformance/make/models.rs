@@ -1,0 +1,73 @@
+//! Two models of a few kilobytes.
+
+use std::collections::HashMap;
+
+use aez::model::{Config, Model, Parameters, Provenance, Storage, calibrate, init};
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{TensorView, serialize},
+};
+
+/// Tiles of 8 pixels, a Karhunen-Loève transform, weights in 8 bits.
+pub fn small() -> Vec<u8> {
+    let config = Config { tile: 8, channels: 6, reductions: 1, latents: 6, ..Config::default() };
+    let tiles = tiles(config.tile);
+    in_8_bits(&file(&init::klt(config, tiles.clone(), 1).unwrap(), &tiles, 5.0))
+}
+
+/// Tiles of 4 pixels, random weights, two reductions, normalized.
+pub fn normalized() -> Vec<u8> {
+    let config = Config { tile: 4, channels: 2, reductions: 2, latents: 3, normalize: true, dropout: 0.0 };
+    file(&init::xavier(config, 5).unwrap(), &tiles(config.tile), 2.5)
+}
+
+fn file(parameters: &Parameters, tiles: &[f32], bytes: f64) -> Vec<u8> {
+    let (quantizer, prior) = calibrate(parameters, tiles, bytes, 1).unwrap();
+    Model::to_bytes(parameters, &quantizer, &prior, &Provenance::default(), Storage::Float32).unwrap()
+}
+
+/// Tiles of waves, channels last.
+fn tiles(edge: usize) -> Vec<f32> {
+    let value = |tile: usize, x: usize, y: usize, c: usize| {
+        let (angle, phase) = (tile as f32 * 2.4, tile as f32 + c as f32 * 0.4);
+        0.5 + 0.4 * ((x as f32 * angle.cos() + y as f32 * angle.sin()) * 0.35 + phase).sin()
+    };
+    let places = |tile| (0..edge * edge * 3).map(move |i| value(tile, i / 3 % edge, i / 3 / edge, i % 3));
+    (0..1024).flat_map(places).collect()
+}
+
+/// The model with all of its weights in 8 bits, which the library does to large arrays only. The largest value of
+/// each array is stored apart.
+fn in_8_bits(file: &[u8]) -> Vec<u8> {
+    let (_, index) = SafeTensors::read_metadata(file).unwrap();
+    let tensors = SafeTensors::deserialize(file).unwrap();
+    let mut all: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = Vec::new();
+    for (name, view) in tensors.iter() {
+        let bytes = view.data().to_vec();
+        if !name.ends_with(".weight") {
+            all.push((name.to_owned(), view.dtype(), view.shape().to_vec(), bytes));
+            continue;
+        }
+        let mut values: Vec<f32> =
+            bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        let columns = *view.shape().last().unwrap();
+        let size = |place: usize, values: &[f32]| values[place].abs();
+        let outlier =
+            (0..values.len()).max_by(|&a, &b| size(a, &values).total_cmp(&size(b, &values))).unwrap();
+        let apart = std::mem::replace(&mut values[outlier], 0.0);
+        let column = |c: usize| values[c..].iter().step_by(columns).fold(0f32, |most, v| most.max(v.abs()));
+        let scales: Vec<f32> = (0..columns).map(|c| column(c).max(1e-6) / 127.0).collect();
+        let rounded = values.iter().enumerate().map(|(p, v)| (v / scales[p % columns]).round() as i8 as u8);
+        all.push((name.to_owned(), Dtype::I8, view.shape().to_vec(), rounded.collect()));
+        let floats = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+        all.push((format!("{name}.scale"), Dtype::F32, vec![columns], floats(&scales)));
+        let place = (outlier as u32).to_le_bytes().to_vec();
+        all.push((format!("{name}.outlier_place"), Dtype::U32, vec![1], place));
+        all.push((format!("{name}.outlier_value"), Dtype::F32, vec![1], floats(&[apart])));
+    }
+    let views = all.iter().map(|(name, dtype, shape, bytes)| {
+        (name, TensorView::new(*dtype, shape.clone(), bytes).expect("data of that type and shape"))
+    });
+    let metadata: HashMap<_, _> = index.metadata().clone().unwrap();
+    serialize(views, Some(metadata)).unwrap()
+}

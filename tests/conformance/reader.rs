@@ -1,0 +1,102 @@
+//! The second reader, `scripts/read_aez.py`, agrees. It takes Python 3, and for some of the files its package
+//! `zstandard`; what cannot be checked without is skipped, and said. `AEZ_PYTHON` names another interpreter.
+
+use std::{path::Path, process::Command};
+
+use serde_json::Value;
+
+use super::{MODELS, PreviewRecord, Record, Refusal, assert_near, json, names, path, png};
+
+/// What the reader says of each input, or `None` without Python.
+fn read(model: &str, inputs: &[String]) -> Option<Vec<Value>> {
+    let python = std::env::var("AEZ_PYTHON").unwrap_or("python3".into());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/read_aez.py");
+    let output = Command::new(&python).arg(script).arg(path(model)).args(inputs).output();
+    let output = match output {
+        Ok(output) => output,
+        Err(error) => {
+            println!("skipped: cannot run {python}: {error}");
+            return None;
+        }
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    Some(lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
+/// Whether a line stands for a check that could not be made.
+fn is_skipped(line: &Value) -> bool {
+    let skipped = line["error"] == "missing";
+    if skipped {
+        println!("skipped: {}: {}", line["input"], line["reason"]);
+    }
+    skipped
+}
+
+fn file(name: &str) -> String {
+    path(name).to_str().unwrap().to_owned()
+}
+
+fn levels(line: &Value, field: &str) -> Option<Vec<u8>> {
+    line.get(field).map(|values| serde_json::from_value(values.clone()).unwrap())
+}
+
+#[test]
+fn a_reader_written_from_the_specification_reads_the_same() {
+    for model in MODELS {
+        let mut own = names();
+        own.retain(|name| json::<Record>(&format!("{name}.json")).model == model);
+        let inputs: Vec<String> = own.iter().map(|name| file(&format!("{name}.aez"))).collect();
+        let Some(lines) = read(model, &inputs) else { return };
+        assert_eq!(lines.len(), inputs.len());
+        for (name, mut line) in own.iter().zip(lines) {
+            if is_skipped(&line) {
+                continue;
+            }
+            let picture = png(name);
+            line["model"] = model.into();
+            let found: Record =
+                serde_json::from_value(line.clone()).unwrap_or_else(|e| panic!("{e}: {line}"));
+            assert_eq!(found, json(&format!("{name}.json")), "{name}");
+            assert_near(name, &levels(&line, "rgb").unwrap(), &picture.rgb);
+            assert_eq!(levels(&line, "alpha"), picture.alpha, "{name}");
+        }
+    }
+}
+
+#[test]
+fn it_refuses_the_same_files_for_the_same_reasons() {
+    let refusals: Vec<Refusal> = json("rejected/rejected.json");
+    let inputs: Vec<String> = refusals.iter().map(|r| file(&format!("rejected/{}", r.input))).collect();
+    let Some(lines) = read(MODELS[0], &inputs) else { return };
+    for (refusal, line) in refusals.iter().zip(lines) {
+        assert!(is_skipped(&line) || line["error"] == *refusal.kind, "{refusal:?}: {line}");
+    }
+}
+
+#[test]
+fn it_reads_previews() {
+    let previews: Vec<PreviewRecord> = json("previews.json");
+    let rejected: Vec<Refusal> = json("rejected_previews.json");
+    let texts = previews.iter().map(|p| p.text.clone()).chain(rejected.iter().map(|r| r.input.clone()));
+    let inputs: Vec<String> = std::iter::once("--preview".to_owned()).chain(texts).collect();
+    let Some(lines) = read(MODELS[0], &inputs) else { return };
+    assert_eq!(lines.len(), inputs.len() - 1);
+    for (expected, line) in previews.iter().zip(&lines) {
+        let picture = png(&expected.picture);
+        assert_eq!(line["symbols"], serde_json::json!(expected.symbols), "{line}");
+        assert_eq!(line["quality"], expected.quality, "{line}");
+        assert_eq!(
+            (&line["gray"], line.get("alpha").is_some()),
+            (&picture.gray.into(), picture.alpha.is_some())
+        );
+        let (width, height) = expected.size;
+        let shape = 2f64.powf(line["aspect"].as_f64().unwrap() / 24.0);
+        // Whole pixels of a tile of 8 tell the shape to within half of one.
+        assert!((f64::from(width) - shape * f64::from(height)).abs() <= 0.5 + shape / 2.0, "{line}");
+        assert_near(&expected.text, &levels(line, "rgb").unwrap(), &picture.rgb);
+    }
+    for line in &lines[previews.len()..] {
+        assert_eq!(line["error"], "preview", "{line}");
+    }
+}
