@@ -347,13 +347,31 @@ def read_file(data, model):
     symbols = decode(sections[0], tables, rows * columns)
     tiles = [model.tile(symbols[at : at + model.N], tables, gray) for at in range(0, len(symbols), model.N)]
     result["symbols"] = symbols
-    result["rgb"] = [
-        level
+    picture = [
+        [list(tiles[y // model.E * columns + x // model.E][y % model.E][x % model.E]) for x in range(width)]
         for y in range(height)
-        for x in range(width)
-        for level in tiles[y // model.E * columns + x // model.E][y % model.E][x % model.E]
     ]
+    for row in picture:
+        soften(row, model.E)
+    for column in zip(*picture):
+        soften(column, model.E)
+    result["rgb"] = [level for row in picture for pixel in row for level in pixel]
     return result
+
+
+def soften(pixels, edge):
+    """Softens the borders between tiles along a row or a column of pixels, in place (10)."""
+    for border in range(edge, len(pixels), edge):
+        for c in range(3):
+            s = pixels[border][c] - pixels[border - 1][c]
+            for i, part in enumerate((90, 35, 5)):
+                t = (abs(s) * part + 128) // 256 * (1 if s > 0 else -1)
+                if i < edge:
+                    before = pixels[border - 1 - i]
+                    before[c] = min(max(before[c] + t, 0), 255)
+                if i < min(edge, len(pixels) - border):
+                    beyond = pixels[border + i]
+                    beyond[c] = min(max(beyond[c] - t, 0), 255)
 
 
 def read_sections(source):

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use aez::model::{Config, Model, Parameters, Provenance, Storage, calibrate, init};
+use aez::model::{Calibration, Config, Model, Parameters, Provenance, Storage, calibrate, init};
 use safetensors::{
     Dtype, SafeTensors,
     tensor::{TensorView, serialize},
@@ -22,7 +22,7 @@ pub fn normalized() -> Vec<u8> {
 }
 
 fn file(parameters: &Parameters, tiles: &[f32], bytes: f64) -> Vec<u8> {
-    let (quantizer, prior) = calibrate(parameters, tiles, bytes, 1).unwrap();
+    let Calibration { quantizer, prior, .. } = calibrate(parameters, tiles, 192, bytes, 1).unwrap();
     Model::to_bytes(parameters, &quantizer, &prior, &Provenance::default(), Storage::Float32).unwrap()
 }
 
