@@ -137,12 +137,14 @@ fn train(place: &Path, resume: bool) {
     let data = Dataset::open(&[spec], CONFIG.tile, &Limits::default()).unwrap();
     let options = Options {
         config: CONFIG,
-        recipe: Recipe { init: Init::Xavier, batch_size: 8, epochs: 2, ..Recipe::tuned() },
+        recipe: Recipe { init: Init::Xavier, batch_size: 8, epochs: 2.0, ..Recipe::tuned() },
         seed: 5,
         out: place.join("trained"),
+        weights: None,
         resume,
         budget: None,
         device: candle_core::Device::Cpu,
+        measure_every: 64,
         checkpoint_every: Duration::ZERO,
         storage: aez::model::Storage::Float32,
     };
