@@ -102,7 +102,7 @@ fn slopes(x: &[f64], y: &[f64]) -> Option<Vec<f64>> {
             return 0.0;
         }
         let (w, v) = (widths[k] + 2.0 * widths[k + 1], 2.0 * widths[k] + widths[k + 1]);
-        (w + v) / (v / left + w / right)
+        (w + v) / (w / left + v / right)
     });
     let mut slopes = vec![end_slope(widths[0], widths[1], secants[0], secants[1])];
     slopes.extend(inner);

@@ -42,14 +42,14 @@ impl<'a> Comparison<'a> {
         self.bd_rate.map_or_else(|| "none".into(), |found| format!("{:+.1} %", found.percent))
     }
 
-    /// Where the difference was measured, or why it could not be.
+    /// Where the difference was measured, or why it could not be; codecs by what `title` makes of their names.
     #[must_use]
-    pub fn remark(&self) -> String {
+    pub fn remark(&self, title: fn(&str) -> &str) -> String {
         if let Some(BdRate { psnr: (from, to), .. }) = self.bd_rate {
             return format!("over {from:.2} to {to:.2} dB");
         }
         let [(a_from, a_to), (b_from, b_to)] = self.ranges;
-        let Self { codec, against, .. } = self;
+        let (codec, against) = (title(self.codec), title(self.against));
         let why = if a_to <= b_from || b_to <= a_from { "no PSNR in common" } else { "too few points" };
         format!("{why}: {codec} {a_from:.2} to {a_to:.2} dB, {against} {b_from:.2} to {b_to:.2} dB")
     }
@@ -85,7 +85,7 @@ impl Results {
         }
         for comparison in comparisons {
             let Comparison { codec, against, .. } = comparison;
-            let (percent, remark) = (comparison.percent(), comparison.remark());
+            let (percent, remark) = (comparison.percent(), comparison.remark(|name| name));
             let _ = writeln!(text, "{codec:<12} against {against:<8} {percent:>10}  {remark}");
         }
         text

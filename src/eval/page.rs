@@ -93,17 +93,17 @@ impl Page<'_> {
             }
             rows.push((codec == CODEC, cells));
         }
-        let headings = [
-            "codec",
-            "lowest quality, bytes",
-            "PSNR, dB",
-            "highest quality, bytes",
-            "PSNR, dB",
-            "encode, ms",
-            "decode, ms",
+        let columns = [
+            ("codec", true),
+            ("lowest quality, bytes", false),
+            ("PSNR, dB", false),
+            ("highest quality, bytes", false),
+            ("PSNR, dB", false),
+            ("encode, ms", false),
+            ("decode, ms", false),
         ];
         let caption = "The lowest and the highest quality that were measured. Times include the start of a process, but for AEZ.";
-        table(caption, &headings, &rows)
+        table("about-codecs", caption, &columns, &rows)
     }
 
     fn curves(&self) -> String {
@@ -144,14 +144,19 @@ impl Page<'_> {
         let row = |found: super::Comparison| {
             let names = [found.codec, found.against].map(|codec| title(codec).to_owned());
             let [codec, against] = names;
-            (false, vec![codec, against, found.percent(), found.remark()])
+            (false, vec![codec, against, found.percent(), found.remark(title)])
         };
         let rows: Vec<_> = self.results.comparisons().into_iter().map(row).collect();
         if rows.is_empty() {
             return String::new();
         }
-        let caption = "BD-rate: how many more (+) or fewer (−) bits the first codec takes than the second at equal PSNR.";
-        table(caption, &["codec", "against", "BD-rate", "range"], &rows)
+        let caption = "BD-rate: how many more (+) or fewer (-) bits the first codec takes than the second at equal PSNR.";
+        table(
+            "about-bd-rate",
+            caption,
+            &[("codec", true), ("against", true), ("BD-rate", false), ("range", true)],
+            &rows,
+        )
     }
 
     fn pictures(&self) -> String {
@@ -183,9 +188,16 @@ impl Page<'_> {
                 rows.push((codec == CODEC, cells));
             }
         }
-        let headings = ["codec", "quality", "bytes", "bits a pixel", "PSNR, dB", "MS-SSIM"];
-        let table =
-            table("Means over the pictures; each codec has its own scale of quality.", &headings, &rows);
+        let columns = [
+            ("codec", true),
+            ("quality", false),
+            ("bytes", false),
+            ("bits a pixel", false),
+            ("PSNR, dB", false),
+            ("MS-SSIM", false),
+        ];
+        let caption = "Means over the pictures; each codec has its own scale of quality.";
+        let table = table("about-points", caption, &columns, &rows);
         format!("<details><summary>{} rows</summary>\n{table}</details>\n", rows.len())
     }
 
@@ -255,24 +267,26 @@ fn image(kind: &str, bytes: &[u8], alt: &str, size: Option<(u32, u32)>) -> Strin
     format!("<img src=\"data:{kind};base64,{}\" alt=\"{alt}\"{size}>", BASE64_STANDARD.encode(bytes))
 }
 
+/// The heading of a column, and whether it holds text rather than numbers.
+type Column = (&'static str, bool);
+
 /// A table of which the first column names the rows, each with whether it is about this codec. It can be scrolled by keys.
-fn table(caption: &str, headings: &[&str], rows: &[(bool, Vec<String>)]) -> String {
+/// `id` is the page's only one of its name.
+fn table(id: &str, caption: &str, columns: &[Column], rows: &[(bool, Vec<String>)]) -> String {
     let mut html = format!(
-        "<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"{caption}\">\n<table>\n<caption>{caption}</caption>\n<thead><tr>"
+        "<p id=\"{id}\">{caption}</p>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-labelledby=\"{id}\">\n\
+         <table aria-labelledby=\"{id}\">\n<thead><tr>"
     );
-    for heading in headings {
-        let _ = write!(html, "<th scope=\"col\">{heading}</th>");
+    let class = |&(_, text): &Column| if text { " class=\"text\"" } else { "" };
+    for column in columns {
+        let _ = write!(html, "<th scope=\"col\"{}>{}</th>", class(column), column.0);
     }
     html += "</tr></thead>\n<tbody>\n";
     for (ours, cells) in rows {
         html += if *ours { "<tr class=\"ours\">" } else { "<tr>" };
-        for (index, cell) in cells.iter().enumerate() {
-            let cell = escape(cell);
-            html += &if index == 0 {
-                format!("<th scope=\"row\">{cell}</th>")
-            } else {
-                format!("<td>{cell}</td>")
-            };
+        for (index, (cell, column)) in cells.iter().zip(columns).enumerate() {
+            let (tag, scope) = if index == 0 { ("th", " scope=\"row\"") } else { ("td", "") };
+            let _ = write!(html, "<{tag}{scope}{}>{}</{tag}>", class(column), escape(cell));
         }
         html += "</tr>\n";
     }
@@ -379,8 +393,8 @@ mod tests {
             "500 × 100, the middle 192 × 100 are shown",
             "data:image/png;base64,AQID",
             "data:image/svg+xml;base64,",
-            "no PSNR in common: aez 21.00 to 22.00 dB, webp 34.00 to 35.00 dB",
-            "<th scope=\"row\">AEZ</th><td>100</td><td>21.00</td><td>200</td><td>22.00</td><td>250.0</td><td>500.0</td>",
+            "no PSNR in common: AEZ 21.00 to 22.00 dB, WebP 34.00 to 35.00 dB",
+            "<th scope=\"row\" class=\"text\">AEZ</th><td>100</td><td>21.00</td><td>200</td><td>22.00</td><td>250.0</td><td>500.0</td>",
             "1 picture,",
         ] {
             assert!(html.contains(text), "{text} in {html}");

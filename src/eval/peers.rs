@@ -290,10 +290,11 @@ mod tests {
         qualities: &[7],
     };
 
+    /// Noise on a ramp, in one colour: half the codecs halve the resolution of colours.
     fn scene(gray: bool) -> Picture {
-        let rgb =
-            (0..40 * 30).flat_map(|i| [i % 40 * 6, if gray { i % 40 * 6 } else { i / 40 * 8 }, i % 40 * 6]);
-        Picture { gray, ..Picture::from_rgb(40, 30, rgb.map(|value| value as u8).collect()) }
+        let value = |i: u32| (i % 120) as u8 + (i.wrapping_mul(2_654_435_761) >> 26) as u8;
+        let rgb = (0..40 * 30).flat_map(|i| [value(i), value(i) + if gray { 0 } else { 30 }, value(i)]);
+        Picture { gray, ..Picture::from_rgb(40, 30, rgb.collect()) }
     }
 
     #[cfg(unix)]

@@ -52,7 +52,7 @@ pub fn title(codec: &str) -> &str {
 }
 
 const SIZE: (u32, u32) = (640, 440);
-const FONT: (&str, i32) = ("sans-serif", 16);
+const FONT: (&str, i32) = ("sans-serif", 21);
 /// All are seen well on white and on black.
 const COLOURS: [RGBColor; 5] = [
     RGBColor(209, 73, 91),
@@ -124,11 +124,14 @@ impl Chart {
             return Ok(area.present()?);
         }
         let margin = ((y1 - y0) * 0.05).max(0.005);
-        let (x, y) = ((x0 * 0.8..x1 * 1.25).log_scale(), y0 - margin..y1 + margin);
+        let (x, y) = (
+            (x0 * 0.8..x1 * 1.25).log_scale().with_key_points(round_numbers(x0 * 0.8, x1 * 1.25)),
+            y0 - margin..y1 + margin,
+        );
         let mut chart = ChartBuilder::on(area)
             .margin(12)
-            .x_label_area_size(48)
-            .y_label_area_size(60)
+            .x_label_area_size(56)
+            .y_label_area_size(72)
             .build_cartesian_2d(x, y)?;
         chart
             .configure_mesh()
@@ -191,6 +194,14 @@ impl Chart {
     }
 }
 
+/// Powers of ten and, where they are few, their halves and fifths.
+fn round_numbers(from: f64, to: f64) -> Vec<f64> {
+    let factors: &[f64] = if to / from < 1e4 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+    let powers = (from.log10().floor() as i32..=to.log10().ceil() as i32).map(|power| 10f64.powi(power));
+    let numbers = powers.flat_map(|power| factors.iter().map(move |factor| factor * power));
+    numbers.filter(|number| (from..=to).contains(number)).collect()
+}
+
 type Context<'a, 'b, X> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<X, RangedCoordf64>>;
 
 #[cfg(test)]
@@ -236,6 +247,12 @@ mod tests {
             }
             assert_eq!(svg.contains("av1 (published)"), published);
         }
+    }
+
+    #[test]
+    fn axes_have_round_numbers() {
+        assert_eq!(round_numbers(12.0, 600.0), [20.0, 50.0, 100.0, 200.0, 500.0]);
+        assert_eq!(round_numbers(0.5, 1e5), [1.0, 1e1, 1e2, 1e3, 1e4, 1e5]);
     }
 
     #[test]
