@@ -26,7 +26,7 @@ use serde_json::Value;
 const CONFIG: Config =
     Config { tile: 16, channels: 12, reductions: 2, latents: 12, normalize: false, dropout: 0.0 };
 /// Passes over the pictures. An epoch has a last batch that is not full.
-const EPOCHS: u64 = 3;
+const EPOCHS: f64 = 3.0;
 
 /// A folder of pictures to learn from, and of models.
 struct Place {
@@ -60,9 +60,11 @@ impl Place {
             recipe: Recipe { init: Init::Xavier, batch_size: 16, epochs: EPOCHS, ..Recipe::tuned() },
             seed: 5,
             out: self.path(name),
+            weights: None,
             resume: false,
             budget: None,
             device: candle_core::Device::Cpu,
+            measure_every: 64,
             checkpoint_every: Duration::ZERO,
             storage: Storage::Float32,
         }
@@ -150,7 +152,8 @@ fn a_run_is_the_same_on_any_number_of_threads() {
     let data = place.data();
     let run = |threads: usize| {
         let options = place.options(&format!("on{threads}"), Config { dropout: 0.2, ..CONFIG });
-        let options = Options { recipe: Recipe { init: Init::Klt, epochs: 1, ..options.recipe }, ..options };
+        let options =
+            Options { recipe: Recipe { init: Init::Klt, epochs: 1.0, ..options.recipe }, ..options };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| train(&data, &options)).unwrap();
         content(&options.out)
@@ -163,7 +166,7 @@ fn the_paper_s_recipe_learns_from_random_weights() {
     let place = Place::new();
     let data = place.data();
     let options = place.options("model", CONFIG);
-    let options = Options { recipe: Recipe { batch_size: 8, epochs: 30, ..Recipe::paper() }, ..options };
+    let options = Options { recipe: Recipe { batch_size: 8, epochs: 30.0, ..Recipe::paper() }, ..options };
     let mut losses = Vec::new();
     let mut tell = |event: Event<'_>| {
         if let Event::Measured(row) = event {
@@ -205,7 +208,7 @@ fn another_run_s_checkpoint_is_not_gone_on_with() {
     let place = Place::new();
     let data = place.data();
     let options = place.options("model", CONFIG);
-    let options = Options { recipe: Recipe { epochs: 0, ..options.recipe }, ..options };
+    let options = Options { recipe: Recipe { epochs: 0.0, ..options.recipe }, ..options };
     train(&data, &options).unwrap();
     let resumed = Options { resume: true, ..options };
     for (what, other) in [

@@ -5,7 +5,11 @@ use std::time::Instant;
 use aez::{
     Result,
     model::{Config, init},
-    train::{learner::Learner, optimizer::Adam},
+    train::{
+        learner::Learner,
+        loss::Loss,
+        optimizer::{Optimizer, Step},
+    },
 };
 use candle_core::{Device, Tensor};
 use clap::Args as ClapArgs;
@@ -116,16 +120,17 @@ fn speed(tiles: usize, runs: usize, mut run: impl FnMut() -> Result<()>) -> Resu
 /// Speed of a step as `aez train` takes it.
 fn training(config: Config, device: &Device) -> Result<f64> {
     let mut parameters = init::xavier(config, 1)?;
-    let mut adam = Adam::new(&parameters);
-    let mut learner = Learner::new(&parameters, &adam, device)?;
+    let mut optimizer = Optimizer::new(&parameters);
+    let mut learner = Learner::new(&parameters, &optimizer, device)?;
     let shape = (TRAINING_BATCH, config.tile, config.tile, 3);
     let tiles = Tensor::from_vec(random(TRAINING_BATCH * config.tile_len()), shape, device)?;
     speed(TRAINING_BATCH, TRAINING_RUNS, || {
         let (_, gradients) = learner.differentiate(&parameters, |graph| {
             let decoded = graph.synthesize(&graph.analyse(&tiles, None)?, None)?;
-            Ok(candle_nn::loss::mse(&decoded, &tiles)?)
+            let mse = candle_nn::loss::mse(&decoded, &tiles)?;
+            Ok(Loss { objective: mse.clone(), mse })
         })?;
-        learner.update(&mut parameters, &mut adam, &gradients, 1.0, |_| 1e-3)?;
+        learner.update(&mut parameters, &mut optimizer, &gradients, &Step::adam(1e-3))?;
         Ok(device.synchronize()?)
     })
 }

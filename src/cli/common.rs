@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
-use aez::{Limits, model::Model};
+use aez::{Limits, codec::Refiner, model::Model};
 use clap::Args;
 
 use super::failure::Failure;
@@ -97,6 +97,20 @@ impl FromStr for Device {
             },
             _ => Err("expected cpu, cuda or cuda:N".into()),
         }
+    }
+}
+
+/// How long the encoder may search.
+#[derive(Args)]
+pub struct EffortArgs {
+    /// Improve each picture's latents by the decoder's gradient: from 0, not at all, to 9, some hundred times
+    #[arg(long, value_name = "0..9", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
+    effort: u8,
+}
+
+impl EffortArgs {
+    pub fn refiner<'m>(&self, model: &'m Model) -> aez::Result<Option<Refiner<'m>>> {
+        (self.effort > 0).then(|| Refiner::new(model, self.effort)).transpose()
     }
 }
 

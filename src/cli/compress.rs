@@ -7,7 +7,7 @@ use aez::{
 };
 
 use super::{
-    common::{Common, LimitArgs, quantity},
+    common::{Common, EffortArgs, LimitArgs, quantity},
     failure::{Failure, complain},
     files::{Job, Paths, read_picture, run_all},
 };
@@ -28,6 +28,8 @@ pub struct Args {
     /// Instead of a quality: the smallest file with this peak signal-to-noise ratio in decibels
     #[arg(long, value_name = "DB", value_parser = decibels, conflicts_with = "quality")]
     target_psnr: Option<f64>,
+    #[command(flatten)]
+    effort: EffortArgs,
     /// Leave out the colour profile and the EXIF data
     #[arg(long)]
     strip: bool,
@@ -39,7 +41,9 @@ impl Args {
     pub fn run(&self, common: &Common) -> Result<(), Failure> {
         let jobs = self.paths.jobs("aez")?;
         jobs.iter().try_for_each(check_output_name)?;
-        let mut encoder = Encoder::new(common.load_model()?);
+        let model = common.load_model()?;
+        let refiner = self.effort.refiner(model)?;
+        let mut encoder = Encoder { refiner: refiner.as_ref(), ..Encoder::new(model) };
         encoder.quality = Quality::new(self.quality)?;
         encoder.keep_metadata = !self.strip;
         let limits = self.limits.limits();

@@ -21,7 +21,7 @@ use aez::{
 use clap::builder::PossibleValuesParser;
 
 use super::{
-    common::{Common, LimitArgs},
+    common::{Common, EffortArgs, LimitArgs},
     failure::{Failure, chain, complain},
     files::{complaint, progress_bar, write_stdout},
 };
@@ -52,6 +52,8 @@ pub struct Args {
     )]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: Vec<u8>,
+    #[command(flatten)]
+    effort: EffortArgs,
     /// Folder with published curves to draw beside, as kodak_rd.json: {codec: {"bpp": [...], "psnr": [...]}}
     #[arg(long, value_name = "DIR", requires = "out")]
     anchors: Option<PathBuf>,
@@ -69,8 +71,8 @@ pub struct Args {
 }
 
 /// Who takes part.
-struct Contest {
-    aez: Option<Sweep<'static>>,
+struct Contest<'m> {
+    aez: Option<Sweep<'m>>,
     peers: Vec<InstalledPeer>,
 }
 
@@ -81,7 +83,12 @@ impl Args {
             None => Vec::new(),
         };
         let paths = self.pictures()?;
-        let contest = self.contest(common)?;
+        let peers = self.peers()?;
+        let model = if self.named(CODEC) { Some(common.load_model()?) } else { None };
+        let refiner = model.map(|model| self.effort.refiner(model)).transpose()?.flatten();
+        let qualities = self.quality.iter().map(|&q| Quality::new(q)).collect::<Result<_, _>>()?;
+        let aez = model.map(|model| Sweep { model, qualities, refiner: refiner.as_ref() });
+        let contest = Contest { aez, peers };
         let limits = self.limits.limits();
         let bar = progress_bar(paths.len(), common.quiet);
         let (mut measured, mut exhibits) = (Vec::new(), Vec::new());
@@ -126,17 +133,18 @@ impl Args {
         Ok(found)
     }
 
-    /// The codecs that were named, less those whose programs are missing, which is told.
-    fn contest(&self, common: &Common) -> Result<Contest, Failure> {
-        let named = |name: &str| self.codecs.iter().any(|codec| codec == name);
+    fn named(&self, codec: &str) -> bool {
+        self.codecs.iter().any(|name| name == codec)
+    }
+
+    /// The other codecs that were named, less those whose programs are missing, which is told.
+    fn peers(&self) -> Result<Vec<InstalledPeer>, Failure> {
         let find = |peer: &'static Peer| peer.find().map_err(|error| complain(&chain(&error))).ok();
-        let peers: Vec<_> = PEERS.iter().filter(|peer| named(peer.name)).filter_map(find).collect();
-        if !named(CODEC) && peers.is_empty() {
+        let peers: Vec<_> = PEERS.iter().filter(|peer| self.named(peer.name)).filter_map(find).collect();
+        if peers.is_empty() && !self.named(CODEC) {
             return Err(Error::Misuse("none of the codecs can be measured".into()).into());
         }
-        let qualities = self.quality.iter().map(|&q| Quality::new(q)).collect::<Result<_, _>>()?;
-        let aez = if named(CODEC) { Some(Sweep { model: common.load_model()?, qualities }) } else { None };
-        Ok(Contest { aez, peers })
+        Ok(peers)
     }
 
     /// The pixels that all codecs get: what else a file holds is not what they are compared in.
@@ -170,7 +178,7 @@ impl Args {
     }
 }
 
-impl Contest {
+impl Contest<'_> {
     /// A picture that one codec cannot take counts for none: means are over the same pictures.
     fn measure(&self, path: &Path, picture: &Picture) -> aez::Result<Measured> {
         let path = path.display().to_string();

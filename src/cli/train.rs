@@ -1,6 +1,6 @@
 //! `aez train`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{convert::Infallible, path::PathBuf, str::FromStr, time::Duration};
 
 use aez::{
     Limits,
@@ -37,21 +37,28 @@ pub struct Args {
     /// Way to train: tuned, or paper (Adam at 1e-3 from random weights, no augmentation)
     #[arg(long, default_value = "tuned")]
     recipe: Recipe,
-    /// Passes over the data [default: the recipe's, 121]
-    #[arg(long, value_name = "N")]
-    epochs: Option<u64>,
+    /// Passes over the data, such as 0.5 [default: the recipe's, 121]
+    #[arg(long, value_name = "N", value_parser = not_negative)]
+    epochs: Option<f64>,
     /// Train for this long in all, resumed runs counted, in the place of a number of epochs
     #[arg(long, value_name = "M", conflicts_with = "epochs")]
     minutes: Option<f64>,
+    /// Change the recipe: distortion=mse|psnr, border=X, quantize=BOOL, muon=BOOL, average=X, thumbnails=X, colour=X, flip=BOOL,
+    /// crop=BOOL, clip=X, warm_up=N, rate=X, linear_rate=X, schedule=constant|cosine
+    #[arg(long, value_name = "FIELD=VALUE", num_args = 1..)]
+    set: Vec<String>,
     /// Tiles of a step [default: the recipe's, 64]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch_size: Option<u32>,
     /// Learning rate of the convolutions [default: the recipe's]; the linear layers' keeps its proportion
     #[arg(long, value_name = "X", value_parser = positive)]
     lr: Option<f64>,
-    /// Starting weights [default: the recipe's]
-    #[arg(long, value_enum)]
+    /// Starting weights: klt, xavier, or the checkpoint of another run [default: the recipe's]
+    #[arg(long, value_name = "klt|xavier|FILE")]
     init: Option<Start>,
+    /// Channels at full resolution: fewer make a faster, worse network
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    channels: Option<u32>,
     /// Map the input to -1..1 before the network
     #[arg(long)]
     normalize: bool,
@@ -64,6 +71,9 @@ pub struct Args {
     /// Go on from the checkpoint of an earlier run with the same options
     #[arg(long)]
     resume: bool,
+    /// Most tiles between two rows of the log
+    #[arg(long, value_name = "TILES", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    log_every: u64,
     /// Minutes between two checkpoints
     #[arg(long, value_name = "M", default_value_t = 5.0)]
     checkpoint_every: f64,
@@ -72,10 +82,23 @@ pub struct Args {
     weights: Weights,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
+#[derive(Clone)]
 enum Start {
     Klt,
     Xavier,
+    Checkpoint(PathBuf),
+}
+
+impl FromStr for Start {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(match text {
+            "klt" => Self::Klt,
+            "xavier" => Self::Xavier,
+            path => Self::Checkpoint(path.into()),
+        })
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -126,15 +149,22 @@ impl Args {
 
     fn options(&self, device: Device) -> Result<Options, Failure> {
         let mut recipe = self.recipe.clone();
+        for change in &self.set {
+            recipe = recipe.with(change).map_err(Failure::Usage)?;
+        }
         if let Some(rate) = self.lr {
             recipe.linear_rate *= rate / recipe.rate;
             recipe.rate = rate;
         }
-        if let Some(init) = self.init {
-            recipe.init = match init {
-                Start::Klt => Init::Klt,
-                Start::Xavier => Init::Xavier,
-            };
+        let mut weights = None;
+        match &self.init {
+            Some(Start::Klt) => recipe.init = Init::Klt,
+            Some(Start::Xavier) => recipe.init = Init::Xavier,
+            Some(Start::Checkpoint(path)) => {
+                recipe.init = Init::Checkpoint;
+                weights = Some(path.clone());
+            }
+            None => {}
         }
         recipe.batch_size = self.batch_size.map_or(recipe.batch_size, |size| size as usize);
         recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
@@ -143,13 +173,20 @@ impl Args {
                 .map_err(|_| Failure::Usage(format!("{minutes} is no number of minutes")))
         };
         Ok(Options {
-            config: Config { normalize: self.normalize, dropout: self.dropout, ..Config::default() },
+            config: Config {
+                normalize: self.normalize,
+                dropout: self.dropout,
+                channels: self.channels.map_or(Config::default().channels, |channels| channels as usize),
+                ..Config::default()
+            },
             recipe,
             seed: self.seed,
             out: self.out.clone(),
+            weights,
             resume: self.resume,
             budget: self.minutes.map(minutes).transpose()?,
             device,
+            measure_every: self.log_every,
             checkpoint_every: minutes(self.checkpoint_every)?,
             storage: match self.weights {
                 Weights::I8 => Storage::Int8,
@@ -185,16 +222,25 @@ fn show(bar: &ProgressBar, event: Event<'_>, quiet: bool) {
 /// Whether somebody reads it or not, training goes on.
 fn print_row(row: &Row) {
     let text = format!(
-        "epoch {:7.3}  {:8} tiles  loss: train {:.5}  validation {:.5}  test {:.5}  PSNR {:.3} dB  {:.0} s\n",
+        "epoch {:7.3}  {:8} tiles  loss: train {:.5}  validation {:.5}  test {:.5}  PSNR {:.3} dB  coded {:.1} bytes {:.3} dB  {:.0} s\n",
         row.epoch,
         row.tiles,
         row.train_loss,
         row.validation_loss,
         row.test_loss,
         row.validation_psnr,
+        row.coded_bytes,
+        row.coded_psnr,
         row.seconds
     );
     let _ = write_stdout(text.as_bytes());
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value.is_finite() && value >= 0.0 => Ok(value),
+        _ => Err("expected a number, 0 or above".into()),
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {

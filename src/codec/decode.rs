@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     limits::Limits,
     model::Model,
-    picture::Picture,
+    picture::{Picture, seams},
     symbols::Shape,
 };
 
@@ -82,6 +82,7 @@ impl<'m> Decoder<'m> {
                 index += 1;
             }
         }
+        seams::soften(&mut rgb, &grid);
         Ok(rgb)
     }
 }

@@ -1,6 +1,6 @@
 //! A picture to the bytes of an `.aez` file.
 
-use super::{Latents, TILES_AT_ONCE, grid, latent_shape, quantize, tile_len};
+use super::{Latents, Refiner, TILES_AT_ONCE, grid, latent_shape, quantize, tile_len};
 use crate::{
     container::{Container, Header},
     entropy,
@@ -30,6 +30,8 @@ pub struct Encoder<'m> {
     pub keep_metadata: bool,
     /// Weight of the rate when symbols are chosen, see [`quantize::quantize`]. Default [`quantize::LAMBDA`].
     pub lambda: f32,
+    /// Improves the latents of each picture, see [`Refiner`]. Default none.
+    pub refiner: Option<&'m Refiner<'m>>,
     /// Most tiles that pass through the network together. Default [`TILES_AT_ONCE`].
     pub tiles_at_once: usize,
 }
@@ -42,6 +44,7 @@ impl<'m> Encoder<'m> {
             quality: Quality::default(),
             keep_metadata: true,
             lambda: quantize::LAMBDA,
+            refiner: None,
             tiles_at_once: TILES_AT_ONCE,
         }
     }
@@ -52,7 +55,19 @@ impl<'m> Encoder<'m> {
     /// [`Error::Misuse`](crate::Error::Misuse) for a picture that the format cannot hold, and
     /// [`Error::Network`](crate::Error::Network).
     pub fn encode(&self, picture: &Picture) -> Result<Vec<u8>> {
-        self.encode_latents(picture, &self.analyse(picture)?)
+        let latents = self.refine(picture, self.analyse(picture)?)?;
+        self.encode_latents(picture, &latents)
+    }
+
+    /// Improves the latents for the encoder's quality, if it has what that takes.
+    ///
+    /// # Errors
+    /// [`Error::Network`](crate::Error::Network).
+    pub fn refine(&self, picture: &Picture, latents: Latents) -> Result<Latents> {
+        match self.refiner {
+            Some(refiner) => refiner.refine(picture, &latents, self.quality, self.lambda),
+            None => Ok(latents),
+        }
     }
 
     /// The first half of the road, which is slow and does not depend on the quality.

@@ -13,9 +13,11 @@ mod encode;
 pub mod preview;
 pub mod quantize;
 mod rate_control;
+mod refine;
 
 pub use decode::Decoder;
 pub use encode::Encoder;
+pub use refine::Refiner;
 
 use crate::{
     error::{Error, Result},

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Decoder, Encoder};
+use super::{Decoder, Encoder, Latents};
 use crate::{
     error::{Error, Result},
     limits::Limits,
@@ -29,13 +29,23 @@ impl Encoder<'_> {
     /// As for [`Encoder::encode`], and [`Error::Misuse`] with the size of the smallest file where that is too large.
     pub fn encode_to_bytes(&self, picture: &Picture, target: u64) -> Result<Vec<u8>> {
         let latents = self.analyse(picture)?;
-        let (mut best, mut smallest) = (None::<Vec<u8>>, u64::MAX);
+        let (bytes, quality) = self.fit(picture, &latents, target)?;
+        if self.refiner.is_none() {
+            return Ok(bytes);
+        }
+        let latents = Self { quality, ..*self }.refine(picture, latents)?;
+        Ok(self.fit(picture, &latents, target)?.0)
+    }
+
+    /// The longest file that fits into `target` bytes, and its quality.
+    fn fit(&self, picture: &Picture, latents: &Latents, target: u64) -> Result<(Vec<u8>, Quality)> {
+        let (mut best, mut smallest) = (None::<(Vec<u8>, Quality)>, u64::MAX);
         self.search(|encoder| {
-            let bytes = encoder.encode_latents(picture, &latents)?;
+            let bytes = encoder.encode_latents(picture, latents)?;
             let len = bytes.len() as u64;
             smallest = smallest.min(len);
-            if len <= target && best.as_ref().is_none_or(|best| best.len() < bytes.len()) {
-                best = Some(bytes);
+            if len <= target && best.as_ref().is_none_or(|(best, _)| best.len() < bytes.len()) {
+                best = Some((bytes, encoder.quality));
             }
             Ok(len.cmp(&target))
         })?;
@@ -55,11 +65,23 @@ impl Encoder<'_> {
     /// had where that is too low.
     pub fn encode_to_psnr(&self, picture: &Picture, target: f64) -> Result<(Vec<u8>, f64)> {
         let latents = self.analyse(picture)?;
+        let (reached, quality) = self.reach(picture, &latents, target);
+        if self.refiner.is_none() {
+            return reached;
+        }
+        let latents = Self { quality, ..*self }.refine(picture, latents)?;
+        self.reach(picture, &latents, target).0
+    }
+
+    /// The shortest file of at least `target` decibels with what it reaches, and the quality that came nearest.
+    fn reach(&self, picture: &Picture, latents: &Latents, target: f64) -> (Result<(Vec<u8>, f64)>, Quality) {
         let decoder =
             Decoder { limits: Limits::NONE, tiles_at_once: self.tiles_at_once, ..Decoder::new(self.model) };
         let (mut best, mut highest) = (None::<(Vec<u8>, f64)>, f64::NEG_INFINITY);
-        self.search(|encoder| {
-            let bytes = encoder.encode_latents(picture, &latents)?;
+        let mut quality = Quality::REFERENCE;
+        let searched = self.search(|encoder| {
+            quality = encoder.quality;
+            let bytes = encoder.encode_latents(picture, latents)?;
             let reached = psnr(picture, &decoder.decode(&bytes)?)?;
             highest = highest.max(reached);
             if reached >= target && best.as_ref().is_none_or(|(best, _)| best.len() > bytes.len()) {
@@ -67,12 +89,15 @@ impl Encoder<'_> {
             }
             let is_near = (target..target + NEAR_PSNR).contains(&reached);
             Ok(if is_near { Ordering::Equal } else { reached.total_cmp(&target) })
-        })?;
-        best.ok_or_else(|| {
-            Error::Misuse(format!(
-                "the picture cannot reach {target} dB: the best that this model does is {highest:.2} dB"
-            ))
-        })
+        });
+        let found = searched.and_then(|()| {
+            best.ok_or_else(|| {
+                Error::Misuse(format!(
+                    "the picture cannot reach {target} dB: the best that this model does is {highest:.2} dB"
+                ))
+            })
+        });
+        (found, quality)
     }
 
     /// Tries settings on both sides of the place where `compare` turns from less to greater than what is wanted,

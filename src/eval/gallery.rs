@@ -1,10 +1,6 @@
 //! Pictures side by side: the original, and what each codec makes of it.
 
-use super::{
-    CODEC, Coded, Distortion,
-    peers::InstalledPeer,
-    sweep::{Analysed, Sweep},
-};
+use super::{CODEC, Coded, Distortion, peers::InstalledPeer, sweep::Sweep};
 use crate::{
     error::Result,
     picture::{self, Picture, PictureFormat},
@@ -58,7 +54,7 @@ impl Exhibit {
     ) -> Result<Self> {
         let mut versions = Vec::new();
         if let Some(sweep) = sweep {
-            let analysed = Analysed::new(sweep.model, picture)?;
+            let analysed = sweep.analyse(picture)?;
             for quality in spread(&sweep.qualities) {
                 versions.push(Version::new(CODEC, &analysed.code(quality)?, picture, u64::MAX)?);
             }
@@ -146,7 +142,7 @@ mod tests {
     fn an_exhibit_shows_each_quality() {
         let qualities = [20, 80].map(|q| Quality::new(q).unwrap()).into();
         let model = model::tiny();
-        let sweep = Sweep { model: &model, qualities };
+        let sweep = Sweep { model: &model, qualities, refiner: None };
         let exhibit = Exhibit::new("x", &ramp(40, 30), Some(&sweep), &[]).unwrap();
         assert_eq!((exhibit.shown(), exhibit.versions.len()), ((40, 30), 2));
         let [low, high] = &exhibit.versions[..] else { panic!() };

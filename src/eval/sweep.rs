@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{CODEC, Distortion, Row};
 use crate::{
-    codec::{Decoder, Encoder, Latents},
+    codec::{Decoder, Encoder, Latents, Refiner},
     error::Result,
     model::Model,
     picture::Picture,
@@ -15,6 +15,8 @@ use crate::{
 pub struct Sweep<'m> {
     pub model: &'m Model,
     pub qualities: Vec<Quality>,
+    /// What improves the latents of each picture at each quality.
+    pub refiner: Option<&'m Refiner<'m>>,
 }
 
 /// What was measured on one picture.
@@ -66,10 +68,16 @@ impl Sweep<'_> {
     /// # Errors
     /// As for [`Encoder::encode`] and [`Decoder::decode`].
     pub fn measure(&self, path: &str, picture: &Picture) -> Result<Measured> {
-        let analysed = Analysed::new(self.model, picture)?;
+        let analysed = self.analyse(picture)?;
         let row = |&quality: &Quality| analysed.code(quality)?.row(path, CODEC, picture);
         let rows = self.qualities.iter().map(row).collect::<Result<_>>()?;
         Ok(Measured { unquantized: Some(analysed.unquantized()?), rows })
+    }
+
+    pub(super) fn analyse<'a>(&'a self, picture: &'a Picture) -> Result<Analysed<'a>> {
+        let encoder = Encoder { refiner: self.refiner, ..Encoder::new(self.model) };
+        let (latents, seconds) = timed(|| encoder.analyse(picture))?;
+        Ok(Analysed { encoder, decoder: Decoder::new(self.model), picture, latents, seconds })
     }
 }
 
@@ -82,16 +90,12 @@ pub(super) struct Analysed<'a> {
     seconds: f64,
 }
 
-impl<'a> Analysed<'a> {
-    pub fn new(model: &'a Model, picture: &'a Picture) -> Result<Self> {
-        let (encoder, decoder) = (Encoder::new(model), Decoder::new(model));
-        let (latents, seconds) = timed(|| encoder.analyse(picture))?;
-        Ok(Self { encoder, decoder, picture, latents, seconds })
-    }
-
+impl Analysed<'_> {
     pub fn code(&self, quality: Quality) -> Result<Coded> {
         let encoder = Encoder { quality, ..self.encoder };
-        let (bytes, coding_s) = timed(|| encoder.encode_latents(self.picture, &self.latents))?;
+        let (bytes, coding_s) = timed(|| {
+            encoder.encode_latents(self.picture, &encoder.refine(self.picture, self.latents.clone())?)
+        })?;
         let (picture, decode_s) = timed(|| self.decoder.decode(&bytes))?;
         let (quality, bytes) = (quality.get().into(), bytes.len() as u64);
         Ok(Coded { quality, bytes, picture, encode_s: self.seconds + coding_s, decode_s })

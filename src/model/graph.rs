@@ -14,6 +14,7 @@ pub struct Graph {
     config: Config,
     names: Vec<String>,
     variables: Vec<Var>,
+    frozen: bool,
 }
 
 impl Graph {
@@ -26,7 +27,13 @@ impl Graph {
         let variable =
             |(name, shape): (&String, Vec<usize>)| Var::from_slice(&source.values(name), shape, device);
         let variables = names.iter().zip(shapes).map(variable).collect::<candle_core::Result<_>>()?;
-        Ok(Self { config, names, variables })
+        Ok(Self { config, names, variables, frozen: false })
+    }
+
+    /// The same network, whose parameters get no gradients.
+    #[must_use]
+    pub fn frozen(self) -> Self {
+        Self { frozen: true, ..self }
     }
 
     /// The parameters' names.
@@ -50,9 +57,10 @@ impl Graph {
         self.variables[0].device()
     }
 
-    fn get(&self, name: &str) -> &Tensor {
+    fn get(&self, name: &str) -> Tensor {
         let place = self.names.iter().position(|n| n == name).expect("an array of the configuration");
-        self.variables[place].as_tensor()
+        let variable = &self.variables[place];
+        if self.frozen { variable.as_detached_tensor() } else { variable.as_tensor().clone() }
     }
 
     /// Maps tiles `[batch, tile, tile, 3]` with values in [0, 1] to latents `[batch, latents]`. Channels are dropped where
@@ -106,12 +114,12 @@ impl Graph {
         }
         let op = ConvOp { shape: layer.shape, direction: layer.direction, relu: layer.relu, input_gradient };
         let weights = self.get(&format!("{}.weight", layer.name));
-        Ok(op.apply(&input, weights, self.get(&format!("{}.bias", layer.name)))?)
+        Ok(op.apply(&input, &weights, &self.get(&format!("{}.bias", layer.name)))?)
     }
 
     fn linear(&self, name: &str, input: &Tensor) -> Result<Tensor> {
-        let product = input.matmul(self.get(&format!("{name}.weight")))?;
-        Ok(product.broadcast_add(self.get(&format!("{name}.bias")))?.relu()?)
+        let product = input.matmul(&self.get(&format!("{name}.weight")))?;
+        Ok(product.broadcast_add(&self.get(&format!("{name}.bias")))?.relu()?)
     }
 }
 

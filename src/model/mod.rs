@@ -11,7 +11,7 @@ pub mod parameters;
 pub mod quantizer;
 mod weights;
 
-pub use calibrate::calibrate;
+pub use calibrate::{Calibration, calibrate};
 pub use config::Config;
 pub use graph::Graph;
 pub use parameters::Parameters;
@@ -190,6 +190,14 @@ impl Model {
         Ok(Self { engine: Engine::Graph(graph), ..self })
     }
 
+    /// The network as a graph on its device, whose weights have no gradients.
+    ///
+    /// # Errors
+    /// [`Error::Network`] when the device has no memory for another copy of the weights.
+    pub fn frozen_graph(&self) -> Result<Graph> {
+        Ok(Graph::new(self.file.config, &self.file, &self.device())?.frozen())
+    }
+
     /// Where the network runs.
     #[must_use]
     pub fn device(&self) -> Device {
@@ -311,7 +319,7 @@ pub fn tiny_bytes() -> Vec<u8> {
     let config = Config { tile: 16, channels: 12, reductions: 2, latents: 12, ..Config::default() };
     let tiles: Vec<f32> = (0..64).flat_map(|index| waves(config.tile, index as f32)).collect();
     let made = init::klt(config, tiles.clone(), 1).and_then(|parameters| {
-        let (quantizer, prior) = calibrate(&parameters, &tiles, 8.0, 1)?;
+        let Calibration { quantizer, prior, .. } = calibrate(&parameters, &tiles, 192, 8.0, 1)?;
         Model::to_bytes(&parameters, &quantizer, &prior, &Provenance::default(), Storage::Int8)
     });
     made.expect("a sound model")

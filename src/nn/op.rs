@@ -86,21 +86,24 @@ impl CustomOp3 for ConvOp {
         &self,
         input: &Tensor,
         weights: &Tensor,
-        _bias: &Tensor,
+        bias: &Tensor,
         output: &Tensor,
         gradient: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let map = self.map(input.shape())?;
         let gradient = gradient.contiguous()?;
         let gradient = if self.relu { gradient.apply_op2_no_bwd(output, &ActiveOnly)? } else { gradient };
-        let bias_gradient = gradient.apply_op1_no_bwd(&PixelSums)?;
+        // A frozen layer passes its input's gradient on and has none of its own.
+        let sums = || gradient.apply_op1_no_bwd(&PixelSums);
+        let bias_gradient = bias.track_op().then(sums).transpose()?;
         let (high, low) = match self.direction {
             Direction::Forward => (input, &gradient),
             Direction::Adjoint => (&gradient, input),
         };
-        let weight_gradient = high.apply_op2_no_bwd(low, &WeightGradient { shape: self.shape })?;
+        let products = || high.apply_op2_no_bwd(low, &WeightGradient { shape: self.shape });
+        let weight_gradient = weights.track_op().then(products).transpose()?;
         let back = || gradient.apply_op2_no_bwd(weights, &map.reversed());
         let input_gradient = self.input_gradient.then(back).transpose()?;
-        Ok((input_gradient, Some(weight_gradient), Some(bias_gradient)))
+        Ok((input_gradient, weight_gradient, bias_gradient))
     }
 }

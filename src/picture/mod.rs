@@ -5,6 +5,7 @@ pub mod format;
 pub mod io;
 pub mod metrics;
 pub mod resample;
+pub mod seams;
 pub mod tiles;
 
 pub use folder::pictures_under;

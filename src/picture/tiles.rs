@@ -63,6 +63,17 @@ impl Grid {
         }
     }
 
+    /// For each pixel of a tile, 1 if it lies within the picture and 0 if it repeats its border.
+    ///
+    /// # Panics
+    /// When there is no such tile.
+    pub fn inside(&self, index: usize) -> impl Iterator<Item = f32> {
+        let (left, top) = self.corner(index);
+        let (edge, columns, rows) =
+            (self.edge as usize, self.width as usize - left, self.height as usize - top);
+        (0..edge * edge).map(move |place| f32::from(place % edge < columns && place / edge < rows))
+    }
+
     /// Copies what of tile `index` lies within the picture to its place in the interleaved bytes. Values are
     /// clamped to [0, 1] and rounded to the nearest byte; one that is not a number becomes 0.
     ///

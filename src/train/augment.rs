@@ -18,13 +18,15 @@ pub struct Augment {
     /// Take a square at a random place, its side log-uniform between the tile's edge and the picture's shortest
     /// side, and scale it to the tile; otherwise the centre square.
     pub crop: bool,
+    /// Part of the crops whose side is drawn from 0.8 to 1 times the shortest side: what a thumbnail shows.
+    pub thumbnails: f32,
     /// How much brightness, contrast and saturation vary: 0 not at all, 1 by up to a fifth or so.
     pub colour: f32,
 }
 
 impl Augment {
     /// The centre squares as they are.
-    pub const NONE: Self = Self { flip: false, crop: false, colour: 0.0 };
+    pub const NONE: Self = Self { flip: false, crop: false, thumbnails: 0.0, colour: 0.0 };
 }
 
 /// Which draw a tile is. Equal keys give equal tiles.
@@ -63,13 +65,17 @@ pub(super) fn draw(
     augment: &Augment,
     out: &mut [f32],
 ) {
-    let [size, across, down, mirror, brightness, contrast, saturation] =
+    let [size, across, down, mirror, brightness, contrast, saturation, thumbnail] =
         std::array::from_fn(|_| random.random::<f32>());
     let shortest = picture.shortest_side() as usize;
     let window = if augment.crop {
         let smallest = tile.min(shortest) as f32;
-        let side = (smallest * (shortest as f32 / smallest).powf(size)).round() as usize;
-        let side = side.clamp(1, shortest);
+        let side = if thumbnail < augment.thumbnails {
+            shortest as f32 * (0.8 + 0.2 * size)
+        } else {
+            smallest * (shortest as f32 / smallest).powf(size)
+        };
+        let side = (side.round() as usize).clamp(1, shortest);
         let place = |room: u32, at: f32| ((room as usize - side + 1) as f32 * at) as usize;
         Window { x: place(picture.width, across), y: place(picture.height, down), width: side, height: side }
     } else {
@@ -112,7 +118,7 @@ mod tests {
         // The red byte is the column, so that the slope of a tile tells its scale.
         let pixels = (0..64).flat_map(|_| (0..200).map(|x| [x as u8, 0, 0]));
         let picture = Picture::from_rgb(200, 64, pixels.flatten().collect());
-        let augment = Augment { flip: false, crop: true, colour: 0.0 };
+        let augment = Augment { crop: true, ..Augment::NONE };
         let mut tile = vec![0.0; 8 * 8 * 3];
         let sides: Vec<f32> = (0..500)
             .map(|position| {

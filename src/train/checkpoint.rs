@@ -1,6 +1,6 @@
 //! Everything that a killed run needs to go on exactly where it was.
 
-use super::{optimizer::Adam, recipe::Recipe};
+use super::{loss::Rounding, optimizer::Optimizer, recipe::Recipe};
 use crate::{
     error::{Error, Result},
     model::{Config, Parameters},
@@ -39,14 +39,16 @@ pub struct Progress {
 pub struct Checkpoint {
     pub progress: Progress,
     pub parameters: Parameters,
-    pub adam: Adam,
+    pub optimizer: Optimizer,
+    /// What the codec would do at the last measurement, once there was one.
+    pub rounding: Option<Rounding>,
 }
 
 /// The entry of the file's metadata.
 #[derive(Serialize, Deserialize)]
 struct Entry {
     progress: Progress,
-    adam_steps: u64,
+    steps: u64,
 }
 
 impl Checkpoint {
@@ -59,19 +61,22 @@ impl Checkpoint {
         for (index, array) in self.parameters.arrays.iter().enumerate() {
             let parts = [
                 ("value", &array.values),
-                ("mean", &self.adam.means[index]),
-                ("square", &self.adam.squares[index]),
+                ("mean", &self.optimizer.means[index]),
+                ("square", &self.optimizer.squares[index]),
+                ("average", &self.optimizer.averages[index]),
             ];
             for (part, values) in parts {
-                let bytes = values.iter().flat_map(|x| x.to_le_bytes()).collect();
-                tensors.push((format!("{part}:{}", array.name), array.shape.clone(), bytes));
+                tensors.push((format!("{part}:{}", array.name), array.shape.clone(), to_bytes(values)));
             }
+        }
+        for (name, values) in self.rounding.iter().flat_map(Rounding::arrays) {
+            tensors.push((name.to_owned(), vec![values.len()], to_bytes(&values)));
         }
         let views: Result<Vec<_>, safetensors::SafeTensorError> = tensors
             .iter()
             .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
             .collect();
-        let entry = Entry { progress: self.progress.clone(), adam_steps: self.adam.step };
+        let entry = Entry { progress: self.progress.clone(), steps: self.optimizer.step };
         let entry = serde_json::to_string(&entry).map_err(|e| Error::Misuse(e.to_string()))?;
         let metadata = HashMap::from([("aez-checkpoint".to_owned(), entry)]);
         let failed =
@@ -88,27 +93,50 @@ impl Checkpoint {
         Self::from_bytes(&bytes).map_err(|reason| Error::Model(format!("{}: {reason}", path.display())))
     }
 
+    /// Reads the averaged weights of a checkpoint alone, to begin another run with.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::load`].
+    pub fn load_weights(path: &Path) -> Result<Parameters> {
+        let checkpoint = Self::load(path)?;
+        Ok(checkpoint.optimizer.averaged(&checkpoint.parameters))
+    }
+
     fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
         let foreign = |e: safetensors::SafeTensorError| format!("this is no whole safetensors file ({e})");
         let (_, index) = SafeTensors::read_metadata(bytes).map_err(foreign)?;
         let entry = index.metadata().as_ref().and_then(|entries| entries.get("aez-checkpoint"));
         let entry = entry.ok_or("this is no checkpoint of a training run")?;
-        let Entry { progress, adam_steps } =
+        let Entry { progress, steps } =
             serde_json::from_str(entry).map_err(|e| format!("its metadata are damaged ({e})"))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(foreign)?;
-        let read = |part: &str, name: &str| -> Result<Vec<f32>> {
-            let tensor = tensors.tensor(&format!("{part}:{name}"));
-            let tensor = tensor.map_err(|_| Error::Model(format!("it has no {part} of {name}")))?;
-            Ok(tensor.data().chunks_exact(4).map(LittleEndian::read_f32).collect())
+        let read = |name: &str| -> Option<Vec<f32>> {
+            let tensor = tensors.tensor(name).ok()?;
+            Some(tensor.data().chunks_exact(4).map(LittleEndian::read_f32).collect())
         };
         let part = |part: &str| {
-            Parameters::from_fn(progress.config, |name, _| read(part, name)).map_err(|e| e.to_string())
+            let array = |name: &str, _: &[usize]| {
+                let missing = || Error::Model(format!("it has no {part} of {name}"));
+                read(&format!("{part}:{name}")).ok_or_else(missing)
+            };
+            Parameters::from_fn(progress.config, array).map_err(|e| e.to_string())
         };
         let values =
             |parameters: Parameters| parameters.arrays.into_iter().map(|array| array.values).collect();
-        let adam = Adam { step: adam_steps, means: values(part("mean")?), squares: values(part("square")?) };
-        Ok(Self { parameters: part("value")?, adam, progress })
+        let optimizer = Optimizer {
+            step: steps,
+            means: values(part("mean")?),
+            squares: values(part("square")?),
+            averages: values(part("average")?),
+        };
+        let rounding = Rounding::NAMES.map(|name| read(name).unwrap_or_default());
+        let rounding = Rounding::from_arrays(rounding).filter(|r| r.steps.len() == progress.config.latents);
+        Ok(Self { parameters: part("value")?, optimizer, rounding, progress })
     }
+}
+
+fn to_bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
 #[cfg(test)]
@@ -120,9 +148,16 @@ mod tests {
     fn a_checkpoint_comes_back_whole_and_foreign_files_are_named() {
         let config = Config { tile: 8, channels: 2, reductions: 1, latents: 2, ..Config::default() };
         let parameters = init::xavier(config, 1).unwrap();
-        let mut adam = Adam::new(&parameters);
-        adam.step = 7;
-        adam.means[0][1] = 0.25;
+        let mut optimizer = Optimizer::new(&parameters);
+        optimizer.step = 7;
+        optimizer.means[0][1] = 0.25;
+        optimizer.averages[0][1] = 0.5;
+        let rounding = Some(Rounding {
+            centres: vec![1.0, 2.0],
+            steps: vec![0.5, 0.25],
+            deviations: vec![3.0, 4.0],
+            step_error: 0.125,
+        });
         let progress = Progress {
             config,
             recipe: Recipe::tuned(),
@@ -135,11 +170,12 @@ mod tests {
             loss_sum: 0.125,
             loss_count: 3,
         };
-        let checkpoint = Checkpoint { progress, parameters, adam };
+        let checkpoint = Checkpoint { progress, parameters, optimizer, rounding };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.checkpoint");
         checkpoint.save(&path).unwrap();
         assert_eq!(Checkpoint::load(&path).unwrap(), checkpoint);
+        assert_eq!(Checkpoint::load_weights(&path).unwrap().arrays[0].values[1], 0.5);
         let mut bytes = fs::read(&path).unwrap();
         bytes.truncate(bytes.len() - 1);
         fs::write(&path, &bytes).unwrap();

@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use crate::picture::{PictureFormat, encode};
 
-    const AUGMENT: Augment = Augment { flip: true, crop: true, colour: 0.5 };
+    const AUGMENT: Augment = Augment { flip: true, crop: true, thumbnails: 0.5, colour: 0.5 };
 
     /// A folder of `count` flat pictures of growing sizes.
     fn folder(count: u32) -> tempfile::TempDir {

@@ -1,6 +1,10 @@
 //! Where the steps of a training run are taken: on the processor, or on a GPU where the weights then stay.
 
-use super::optimizer::{Adam, BETA1, BETA2, EPSILON, norm};
+use super::{
+    loss::Loss,
+    muon,
+    optimizer::{BETA1, BETA2, EPSILON, Optimizer, Step, norm},
+};
 use crate::{
     Result,
     model::{Graph, Parameters},
@@ -9,7 +13,7 @@ use candle_core::{D, Device, Tensor};
 
 /// Differentiates a loss and takes the steps.
 ///
-/// On the processor the run's own parameters and [`Adam`] are changed. On another device they have copies, which are what
+/// On the processor the run's own parameters and [`Optimizer`] are changed. On another device they have copies, which are what
 /// counts until [`Learner::fetch`] brings them home.
 pub struct Learner {
     resident: Option<Resident>,
@@ -25,6 +29,7 @@ struct Resident {
     graph: Graph,
     means: Vec<Tensor>,
     squares: Vec<Tensor>,
+    averages: Vec<Tensor>,
 }
 
 impl Learner {
@@ -32,22 +37,22 @@ impl Learner {
     ///
     /// # Errors
     /// [`crate::Error::Network`] when the device has no memory for them.
-    pub fn new(parameters: &Parameters, adam: &Adam, device: &Device) -> Result<Self> {
+    pub fn new(parameters: &Parameters, optimizer: &Optimizer, device: &Device) -> Result<Self> {
         if device.is_cpu() {
             return Ok(Self { resident: None });
         }
         candle_core::cuda::set_gemm_reduced_precision_f32(true);
-        Ok(Self { resident: Some(Resident::new(parameters, adam, device)?) })
+        Ok(Self { resident: Some(Resident::new(parameters, optimizer, device)?) })
     }
 
-    /// The value of a loss that is computed from the network, and its gradient.
+    /// The mean squared error of a loss that is computed from the network, and the gradient of its objective.
     ///
     /// # Errors
     /// Those of `loss`, and [`crate::Error::Network`].
     pub fn differentiate(
         &self,
         parameters: &Parameters,
-        loss: impl FnOnce(&Graph) -> Result<Tensor>,
+        loss: impl FnOnce(&Graph) -> Result<Loss>,
     ) -> Result<(f64, Gradients)> {
         let at_home;
         let graph = match &self.resident {
@@ -57,38 +62,34 @@ impl Learner {
                 &at_home
             }
         };
-        let loss = loss(graph)?;
-        let gradients = graph.gradients(&loss.backward()?)?;
+        let Loss { objective, mse } = loss(graph)?;
+        let gradients = graph.gradients(&objective.backward()?)?;
         let gradients = if self.resident.is_some() {
             Gradients::Resident(gradients)
         } else {
             let home = |gradient: &Tensor| gradient.flatten_all()?.to_vec1();
             Gradients::Home(gradients.iter().map(home).collect::<candle_core::Result<_>>()?)
         };
-        Ok((f64::from(loss.to_scalar::<f32>()?), gradients))
+        Ok((f64::from(mse.to_scalar::<f32>()?), gradients))
     }
 
-    /// Takes a step of Adam; see [`Adam::update`].
+    /// Takes a step; see [`Optimizer::update`].
     ///
     /// # Errors
     /// [`crate::Error::Network`] when the device fails.
     pub fn update(
         &mut self,
         parameters: &mut Parameters,
-        adam: &mut Adam,
+        optimizer: &mut Optimizer,
         gradients: &Gradients,
-        scale: f32,
-        rate: impl Fn(&str) -> f64,
+        step: &Step,
     ) -> Result<()> {
         match (gradients, &mut self.resident) {
             (Gradients::Resident(gradients), Some(resident)) => {
-                adam.step += 1;
-                resident.update(adam, gradients, scale, rate)
+                optimizer.step += 1;
+                resident.update(optimizer, gradients, step)
             }
-            (Gradients::Home(gradients), _) => {
-                adam.update(parameters, gradients, scale, rate);
-                Ok(())
-            }
+            (Gradients::Home(gradients), _) => optimizer.update(parameters, gradients, step),
             (Gradients::Resident(_), None) => unreachable!("gradients of another learner"),
         }
     }
@@ -97,12 +98,13 @@ impl Learner {
     ///
     /// # Errors
     /// [`crate::Error::Network`] when the device fails.
-    pub fn fetch(&self, parameters: &mut Parameters, adam: &mut Adam) -> Result<()> {
-        let Some(Resident { graph, means, squares }) = &self.resident else { return Ok(()) };
+    pub fn fetch(&self, parameters: &mut Parameters, optimizer: &mut Optimizer) -> Result<()> {
+        let Some(Resident { graph, means, squares, averages }) = &self.resident else { return Ok(()) };
         for (index, (array, variable)) in parameters.arrays.iter_mut().zip(graph.variables()).enumerate() {
             array.values = variable.flatten_all()?.to_vec1()?;
-            adam.means[index] = means[index].to_vec1()?;
-            adam.squares[index] = squares[index].to_vec1()?;
+            optimizer.means[index] = means[index].flatten_all()?.to_vec1()?;
+            optimizer.squares[index] = squares[index].flatten_all()?.to_vec1()?;
+            optimizer.averages[index] = averages[index].flatten_all()?.to_vec1()?;
         }
         Ok(())
     }
@@ -127,33 +129,37 @@ impl Gradients {
 }
 
 impl Resident {
-    fn new(parameters: &Parameters, adam: &Adam, device: &Device) -> Result<Self> {
+    fn new(parameters: &Parameters, optimizer: &Optimizer, device: &Device) -> Result<Self> {
         let copies = |arrays: &[Vec<f32>]| -> candle_core::Result<_> {
-            arrays.iter().map(|values| Tensor::from_slice(values, values.len(), device)).collect()
+            let shaped = arrays.iter().zip(&parameters.arrays);
+            shaped.map(|(values, array)| Tensor::from_slice(values, array.shape.as_slice(), device)).collect()
         };
         let graph = Graph::new(parameters.config, parameters, device)?;
-        Ok(Self { graph, means: copies(&adam.means)?, squares: copies(&adam.squares)? })
+        let Optimizer { means, squares, averages, .. } = optimizer;
+        Ok(Self { graph, means: copies(means)?, squares: copies(squares)?, averages: copies(averages)? })
     }
 
-    /// [`Adam::update`] in tensors.
-    fn update(
-        &mut self,
-        adam: &Adam,
-        gradients: &[Tensor],
-        scale: f32,
-        rate: impl Fn(&str) -> f64,
-    ) -> Result<()> {
-        let (first, root) = adam.corrections();
-        let state = self.means.iter_mut().zip(&mut self.squares);
+    /// [`Optimizer::update`] in tensors.
+    fn update(&mut self, optimizer: &Optimizer, gradients: &[Tensor], step: &Step) -> Result<()> {
+        let (first, root) = optimizer.corrections();
         let variables = self.graph.names().iter().zip(self.graph.variables());
-        for (((name, variable), gradient), (mean, square)) in variables.zip(gradients).zip(state) {
-            let gradient = (gradient.flatten_all()? * f64::from(scale))?;
-            *mean = ((&*mean * f64::from(BETA1))? + (&gradient * f64::from(1.0 - BETA1))?)?;
-            *square = ((&*square * f64::from(BETA2))? + (gradient.sqr()? * f64::from(1.0 - BETA2))?)?;
-            let scale = square.sqrt()?.affine(f64::from(root), f64::from(EPSILON))?;
-            let step = (mean.div(&scale)? * (rate(name) / first))?;
-            let value = variable.as_detached_tensor();
-            variable.set(&(&value - step.reshape(value.shape())?)?)?;
+        for (index, ((name, variable), gradient)) in variables.zip(gradients).enumerate() {
+            let (mean, square) = (&mut self.means[index], &mut self.squares[index]);
+            let change = if muon::applies(step, name, variable.dims()) {
+                let (new_mean, change) = muon::step(step, step.rate(name), mean, gradient)?;
+                *mean = new_mean;
+                change
+            } else {
+                let gradient = (gradient * f64::from(step.scale))?;
+                *mean = ((&*mean * f64::from(BETA1))? + (&gradient * f64::from(1.0 - BETA1))?)?;
+                *square = ((&*square * f64::from(BETA2))? + (gradient.sqr()? * f64::from(1.0 - BETA2))?)?;
+                let divisor = square.sqrt()?.affine(f64::from(root), f64::from(EPSILON))?;
+                (mean.div(&divisor)? * (step.rate(name) / first))?
+            };
+            let value = (variable.as_detached_tensor() - change)?;
+            let average = &mut self.averages[index];
+            *average = ((&*average * f64::from(step.average))? + (&value * f64::from(1.0 - step.average))?)?;
+            variable.set(&value)?;
         }
         Ok(())
     }
@@ -167,38 +173,42 @@ mod tests {
     /// The steps in tensors, here on the processor's tensors, against the steps at home.
     #[test]
     fn both_ways_to_take_a_step_agree() {
-        let config = Config { tile: 8, channels: 2, reductions: 1, latents: 3, ..Config::default() };
+        // Of the convolutions, Muon takes those between wide layers and Adam the others.
+        let config = Config { tile: 8, channels: 16, reductions: 1, latents: 3, ..Config::default() };
         let mut parameters = init::xavier(config, 1).unwrap();
-        let mut adam = Adam::new(&parameters);
-        let (mut away, mut away_adam) = (parameters.clone(), adam.clone());
+        let mut optimizer = Optimizer::new(&parameters);
+        let (mut away, mut away_optimizer) = (parameters.clone(), optimizer.clone());
         let mut home = Learner { resident: None };
         let mut resident =
-            Learner { resident: Some(Resident::new(&away, &away_adam, &Device::Cpu).unwrap()) };
+            Learner { resident: Some(Resident::new(&away, &away_optimizer, &Device::Cpu).unwrap()) };
         let tiles =
             Tensor::from_vec((0..384).map(|i| (i % 7) as f32 / 7.0).collect(), (2, 8, 8, 3), &Device::Cpu)
                 .unwrap();
         let loss = |graph: &Graph| {
             let decoded = graph.synthesize(&graph.analyse(&tiles, None)?, None)?;
-            Ok(candle_nn::loss::mse(&decoded, &tiles)?)
+            let mse = candle_nn::loss::mse(&decoded, &tiles)?;
+            Ok(Loss { objective: mse.clone(), mse })
         };
-        let rate = |name: &str| if name.contains("linear") { 1e-3 } else { 1e-2 };
+        let step = Step { scale: 0.5, rate: 1e-3, linear_rate: 1e-4, muon: true, average: 0.9 };
         for _ in 0..5 {
             let (first, gradients) = home.differentiate(&parameters, loss).unwrap();
             let (second, resident_gradients) = resident.differentiate(&away, loss).unwrap();
             assert!((first - second).abs() < 1e-5 * first);
             let (norm, resident_norm) = (gradients.norm().unwrap(), resident_gradients.norm().unwrap());
             assert!((norm - resident_norm).abs() < 1e-4 * norm);
-            home.update(&mut parameters, &mut adam, &gradients, 0.5, rate).unwrap();
-            resident.update(&mut away, &mut away_adam, &resident_gradients, 0.5, rate).unwrap();
+            home.update(&mut parameters, &mut optimizer, &gradients, &step).unwrap();
+            resident.update(&mut away, &mut away_optimizer, &resident_gradients, &step).unwrap();
         }
         assert_ne!(parameters, away);
-        resident.fetch(&mut away, &mut away_adam).unwrap();
-        assert_eq!(adam.step, away_adam.step);
+        resident.fetch(&mut away, &mut away_optimizer).unwrap();
+        assert_eq!(optimizer.step, away_optimizer.step);
+        let near = |a: &[f32], b: &[f32], name: &str| {
+            assert_eq!(a.len(), b.len());
+            a.iter().zip(b).for_each(|(x, y)| assert!((x - y).abs() < 1e-4, "{name}: {x} and {y}"));
+        };
         for (index, (a, b)) in parameters.arrays.iter().zip(&away.arrays).enumerate() {
-            for (x, y) in a.values.iter().zip(&b.values) {
-                assert!((x - y).abs() < 1e-4, "{}: {x} and {y}", a.name);
-            }
-            assert_eq!(adam.means[index].len(), away_adam.means[index].len());
+            near(&a.values, &b.values, &a.name);
+            near(&optimizer.averages[index], &away_optimizer.averages[index], &a.name);
         }
     }
 }

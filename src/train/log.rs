@@ -23,13 +23,17 @@ pub struct Row {
     pub test_loss: f64,
     /// Mean PSNR of the validation tiles in dB, before quantization.
     pub validation_psnr: f64,
+    /// The same tiles in files of quality 75: mean bytes of their latents by the prior, of the whole files, and mean PSNR.
+    pub estimated_bytes: f64,
+    pub coded_bytes: f64,
+    pub coded_psnr: f64,
     pub learning_rate: f64,
     /// Length of the last gradient, before it was clipped.
     pub gradient_norm: f64,
 }
 
-const HEADER: &str =
-    "epoch,tiles,seconds,train_loss,validation_loss,test_loss,validation_psnr,learning_rate,gradient_norm";
+const HEADER: &str = "epoch,tiles,seconds,train_loss,validation_loss,test_loss,validation_psnr,\
+estimated_bytes,coded_bytes,coded_psnr,learning_rate,gradient_norm";
 
 /// The rows so far.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,8 +80,13 @@ impl Log {
             let Row { epoch, tiles, seconds, train_loss, validation_loss, test_loss, .. } = row;
             let _ = writeln!(
                 text,
-                "{epoch:.4},{tiles},{seconds:.1},{train_loss:.8},{validation_loss:.8},{test_loss:.8},{:.4},{:.3e},{:.5}",
-                row.validation_psnr, row.learning_rate, row.gradient_norm
+                "{epoch:.4},{tiles},{seconds:.1},{train_loss:.8},{validation_loss:.8},{test_loss:.8},{:.4},{:.2},{:.2},{:.4},{:.3e},{:.5}",
+                row.validation_psnr,
+                row.estimated_bytes,
+                row.coded_bytes,
+                row.coded_psnr,
+                row.learning_rate,
+                row.gradient_norm
             );
         }
         write_atomically(path, text.as_bytes())
@@ -148,8 +157,11 @@ fn parse(line: &str) -> Option<Row> {
         validation_loss: number(4)?,
         test_loss: number(5)?,
         validation_psnr: number(6)?,
-        learning_rate: number(7)?,
-        gradient_norm: number(8)?,
+        estimated_bytes: number(7)?,
+        coded_bytes: number(8)?,
+        coded_psnr: number(9)?,
+        learning_rate: number(10)?,
+        gradient_norm: number(11)?,
     })
 }
 
@@ -169,6 +181,9 @@ mod tests {
                 validation_loss: f64::NAN,
                 test_loss: 0.015625,
                 validation_psnr: 18.0625,
+                estimated_bytes: 80.5,
+                coded_bytes: 93.25,
+                coded_psnr: 17.5,
                 learning_rate: 1e-3,
                 gradient_norm: 0.5,
             });
@@ -178,7 +193,8 @@ mod tests {
         log.save(&path).unwrap();
         let read = Log::load(&path, 128).unwrap();
         assert_eq!(read.rows().len(), 2);
-        assert_eq!((read.rows()[1].tiles, read.rows()[1].test_loss), (128, 0.015625));
+        let row = read.rows()[1];
+        assert_eq!((row.tiles, row.test_loss, row.coded_psnr, row.gradient_norm), (128, 0.015625, 17.5, 0.5));
         assert!(read.rows()[1].validation_loss.is_nan());
         log.draw(&path).unwrap();
         let svg = fs::read_to_string(&path).unwrap();

@@ -1,6 +1,6 @@
 //! How to train: everything that is decided before the first step.
 
-use super::data::Augment;
+use super::{data::Augment, optimizer::Step};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
@@ -12,6 +12,19 @@ pub enum Init {
     Klt,
     /// The paper's: uniform after Glorot and Bengio, biases 0.01.
     Xavier,
+    /// Those of a checkpoint of another run.
+    Checkpoint,
+}
+
+/// What training makes small, besides the rate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Distortion {
+    /// The mean squared error over all tiles.
+    Mse,
+    /// The mean over tiles of the logarithm of their mean squared error, which makes the mean PSNR large. Of squared
+    /// errors, the few tiles with much texture have most of the sum.
+    Psnr,
 }
 
 /// The learning rate over the run.
@@ -26,9 +39,19 @@ pub enum Schedule {
 
 /// A way to train. [`Recipe::paper`] is the paper's; [`Recipe::tuned`] is better and the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Recipe {
     pub name: String,
     pub init: Init,
+    pub distortion: Distortion,
+    /// Extra weight of the errors near a tile's border, where larger pictures show their seams.
+    pub border: f32,
+    /// Round the latents of most tiles as the codec does, at random qualities, and add their rate to the loss.
+    pub quantize: bool,
+    /// Steps of the convolutions by Muon in the place of Adam.
+    pub muon: bool,
+    /// Decay of the moving average of the weights, which is what is measured and kept; 0 for the weights themselves.
+    pub average: f64,
     pub schedule: Schedule,
     /// Steps over which the learning rate rises, for [`Schedule::Cosine`].
     pub warm_up: u64,
@@ -39,10 +62,18 @@ pub struct Recipe {
     /// Gradients longer than this are shortened to it.
     pub clip: Option<f64>,
     pub batch_size: usize,
-    pub epochs: u64,
+    pub epochs: f64,
     pub flip: bool,
     pub crop: bool,
+    /// Part of the crops that show nearly all of their picture.
+    pub thumbnails: f32,
     pub colour: f32,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self::paper()
+    }
 }
 
 impl Recipe {
@@ -52,15 +83,21 @@ impl Recipe {
         Self {
             name: "paper".into(),
             init: Init::Xavier,
+            distortion: Distortion::Mse,
+            border: 0.0,
+            quantize: false,
+            muon: false,
+            average: 0.0,
             schedule: Schedule::Constant,
             warm_up: 0,
             rate: 1e-3,
             linear_rate: 1e-3,
             clip: None,
             batch_size: 64,
-            epochs: 121,
+            epochs: 121.0,
             flip: false,
             crop: false,
+            thumbnails: 0.0,
             colour: 0.0,
         }
     }
@@ -72,6 +109,11 @@ impl Recipe {
         Self {
             name: "tuned".into(),
             init: Init::Klt,
+            distortion: Distortion::Psnr,
+            border: 0.25,
+            quantize: true,
+            muon: true,
+            average: 0.998,
             schedule: Schedule::Cosine,
             warm_up: 50,
             rate: 2e-4,
@@ -79,14 +121,45 @@ impl Recipe {
             clip: Some(1.0),
             flip: true,
             crop: true,
+            thumbnails: 0.5,
             ..Self::paper()
         }
+    }
+
+    /// Changes one field, by a text `FIELD=VALUE`.
+    ///
+    /// # Errors
+    /// A message for the user when there is no such field, or the value is none for it.
+    pub fn with(&self, change: &str) -> Result<Self, String> {
+        let (field, text) = change.split_once('=').ok_or(format!("{change:?} is not FIELD=VALUE"))?;
+        let refuse = |e: serde_json::Error| format!("{change}: {e}");
+        let mut fields = serde_json::to_value(self).map_err(refuse)?;
+        let Some(value) = fields.get_mut(field).filter(|_| field != "name" && field != "init") else {
+            return Err(format!("a recipe has no {field:?} to set"));
+        };
+        *value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+        let recipe: Self = serde_json::from_value(fields).map_err(refuse)?;
+        Ok(Self { name: format!("{} {change}", self.name), ..recipe })
     }
 
     /// How tiles are made from the training pictures.
     #[must_use]
     pub fn augment(&self) -> Augment {
-        Augment { flip: self.flip, crop: self.crop, colour: self.colour }
+        Augment { flip: self.flip, crop: self.crop, thumbnails: self.thumbnails, colour: self.colour }
+    }
+
+    /// How to take a step, when `progress` (0 to 1) of the run is over and the gradient's norm is `norm`.
+    #[must_use]
+    pub fn step(&self, step: u64, progress: f64, norm: f64) -> Step {
+        let factor = self.rate_factor(step, progress);
+        Step {
+            scale: self.clip.map_or(1.0, |clip| (clip / norm.max(1e-12)).min(1.0)) as f32,
+            rate: factor * self.rate,
+            linear_rate: factor * self.linear_rate,
+            muon: self.muon,
+            // At the beginning an average over all steps so far would be better than one that still knows the first.
+            average: self.average.min((step + 1) as f64 / (step + 10) as f64) as f32,
+        }
     }
 
     /// The factor on both learning rates at a step, when `progress` (0 to 1) of the run is over.
@@ -117,6 +190,17 @@ impl FromStr for Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn fields_are_set_by_name() {
+        let recipe = Recipe::tuned().with("muon=false").unwrap().with("distortion=mse").unwrap();
+        assert_eq!((recipe.muon, recipe.distortion), (false, Distortion::Mse));
+        assert_eq!(recipe.name, "tuned muon=false distortion=mse");
+        assert_eq!(recipe.with("clip=null").unwrap().clip, None);
+        for wrong in ["muon", "muon=3", "mono=true", "rate=fast", "distortion=l1", "name=x"] {
+            assert!(recipe.with(wrong).unwrap_err().contains(wrong.split('=').next().unwrap()));
+        }
+    }
 
     #[test]
     fn the_rate_rises_then_falls_to_zero() {

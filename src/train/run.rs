@@ -5,17 +5,15 @@ use super::{
     data::{Dataset, Key},
     learner::{Gradients, Learner},
     log::{Log, Row},
-    optimizer::Adam,
+    loss::{Rounding, loss},
+    measure::{code, reconstruct},
+    optimizer::Optimizer,
     recipe::{Init, Recipe},
 };
 use crate::{
     error::{Error, Result},
-    model::{
-        Config, Model, Parameters, Provenance, Storage, calibrate, init,
-        network::{Analysis, Synthesis},
-    },
-    nn,
-    picture::{psnr_of_mse, write_atomically},
+    model::{Calibration, Config, Model, Parameters, Provenance, Storage, calibrate, init},
+    picture::write_atomically,
 };
 use candle_core::{Device, Tensor};
 use rand::SeedableRng;
@@ -27,12 +25,12 @@ use std::{
 
 /// Tiles from which the Karhunen-Loève transform is computed.
 const KLT_TILES: usize = 8192;
-/// Tiles from which the quantizer and the prior are computed.
-const CALIBRATION_TILES: usize = 2048;
+/// Tiles from which the quantizer and the prior of the model are computed, and those from which the effect of each latent is.
+const CALIBRATION_TILES: (usize, usize) = (4096, 256);
+/// The same for a row of the log, and for rounding in training.
+const QUICK_CALIBRATION_TILES: (usize, usize) = (512, 96);
 /// Coded bytes of an average tile at quality 75.
 const REFERENCE_BYTES: f64 = 88.0;
-/// Most tiles of the validation set, and of the test set, that are measured for a row of the log.
-const MEASURED_TILES: usize = 128;
 /// A loss this many times the first one means that the run has diverged.
 const DIVERGED: f64 = 100.0;
 
@@ -45,12 +43,16 @@ pub struct Options {
     /// The model file. The run's log, curves and checkpoint lie beside it, as `MODEL.csv`, `MODEL.svg` and
     /// `MODEL.checkpoint`.
     pub out: PathBuf,
+    /// The checkpoint whose weights to begin with, for [`Init::Checkpoint`].
+    pub weights: Option<PathBuf>,
     /// Go on from the checkpoint.
     pub resume: bool,
     /// Train for this long in all, over every part of the run, in the place of the recipe's number of epochs.
     pub budget: Option<Duration>,
     /// Where the steps are taken.
     pub device: Device,
+    /// Most tiles between two rows of the log. There is one after each epoch in any case.
+    pub measure_every: u64,
     /// Time between two checkpoints.
     pub checkpoint_every: Duration,
     pub storage: Storage,
@@ -116,6 +118,8 @@ struct Run<'a> {
     gradient_norm: f64,
     rate: f64,
     saved: Instant,
+    /// The step after which the learner's state was brought home last.
+    home_at: Option<u64>,
     /// When this part of the run began, and the seconds and tiles spent before.
     began: Instant,
     seconds_before: f64,
@@ -134,7 +138,7 @@ impl<'a> Run<'a> {
         } else {
             (start(data, options, tell)?, Log::default())
         };
-        let learner = Learner::new(&state.parameters, &state.adam, &options.device)?;
+        let learner = Learner::new(&state.parameters, &state.optimizer, &options.device)?;
         let progress = &state.progress;
         let mut run = Self {
             data,
@@ -144,6 +148,7 @@ impl<'a> Run<'a> {
             gradient_norm: 0.0,
             rate: 0.0,
             saved: Instant::now(),
+            home_at: None,
             began,
             seconds_before: progress.seconds,
             tiles_before: progress.tiles,
@@ -167,7 +172,7 @@ impl<'a> Run<'a> {
     fn progress(&self) -> f64 {
         match self.options.budget {
             Some(budget) => self.seconds() / budget.as_secs_f64().max(1e-9),
-            None => self.epoch() / self.options.recipe.epochs.max(1) as f64,
+            None => self.epoch() / self.options.recipe.epochs.max(f64::MIN_POSITIVE),
         }
     }
 
@@ -177,7 +182,7 @@ impl<'a> Run<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.progress() >= 1.0 || self.options.budget.is_none() && self.options.recipe.epochs == 0
+        self.progress() >= 1.0 || self.options.budget.is_none() && self.options.recipe.epochs <= 0.0
     }
 
     fn step(&mut self, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
@@ -191,13 +196,10 @@ impl<'a> Run<'a> {
         self.check_loss(loss)?;
 
         self.gradient_norm = gradients.norm()?;
-        let shorten = recipe.clip.map_or(1.0, |clip| (clip / self.gradient_norm.max(1e-12)).min(1.0));
-        let factor = recipe.rate_factor(self.state.adam.step, self.progress());
-        self.rate = factor * recipe.rate;
-        let Checkpoint { parameters, adam, .. } = &mut self.state;
-        self.learner.update(parameters, adam, &gradients, shorten as f32, |name| {
-            factor * if name.contains("linear") { recipe.linear_rate } else { recipe.rate }
-        })?;
+        let step = recipe.step(self.state.optimizer.step, self.progress(), self.gradient_norm);
+        self.rate = step.rate;
+        let Checkpoint { parameters, optimizer, .. } = &mut self.state;
+        self.learner.update(parameters, optimizer, &gradients, &step)?;
 
         let count = (end - position as usize) as u64;
         let progress = &mut self.state.progress;
@@ -211,31 +213,32 @@ impl<'a> Run<'a> {
         self.after_step(end == self.order.len(), tell)
     }
 
-    /// Measures at the end of an epoch, and saves whenever the time has come; both at the end of the run.
+    /// Measures at the end of an epoch at the latest, and saves whenever the time has come.
     fn after_step(&mut self, epoch_over: bool, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         if epoch_over {
             self.state.progress.epoch += 1;
             self.state.progress.position = 0;
             self.order = self.data.epoch(self.options.seed, self.state.progress.epoch);
         }
-        if epoch_over || self.is_over() {
+        let measured = self.log.rows().last().map_or(0, |row| row.tiles);
+        if epoch_over || self.state.progress.tiles - measured >= self.options.measure_every {
             self.measure(tell)?;
         }
-        if self.saved.elapsed() >= self.options.checkpoint_every || self.is_over() {
+        if self.saved.elapsed() >= self.options.checkpoint_every {
             self.save()?;
         }
         Ok(())
     }
 
-    /// The mean squared error of a batch, and its gradient.
+    /// The mean squared error of a batch, and the gradient of the recipe's loss.
     fn differentiate(&self, tiles: Tensor) -> Result<(f64, Gradients)> {
-        // The dropped channels depend on the step alone, so that a resumed run drops the same.
+        let recipe = &self.options.recipe;
+        // What is random depends on the step alone, so that a resumed run does the same.
         let mut rng = ChaCha8Rng::seed_from_u64(self.options.seed);
-        rng.set_stream(self.state.adam.step);
-        self.learner.differentiate(&self.state.parameters, |graph| {
-            let latents = graph.analyse(&tiles, Some(&mut rng))?;
-            Ok(candle_nn::loss::mse(&graph.synthesize(&latents, Some(&mut rng))?, &tiles)?)
-        })
+        rng.set_stream(self.state.optimizer.step);
+        let rounding = self.state.rounding.as_ref().filter(|_| recipe.quantize);
+        self.learner
+            .differentiate(&self.state.parameters, |graph| loss(graph, &tiles, recipe, rounding, &mut rng))
     }
 
     fn check_loss(&mut self, loss: f64) -> Result<()> {
@@ -250,11 +253,24 @@ impl<'a> Run<'a> {
         )))
     }
 
+    /// The state after the last step, on the processor, and its averaged weights.
+    fn bring_home(&mut self) -> Result<Parameters> {
+        let Checkpoint { parameters, optimizer, .. } = &mut self.state;
+        if self.home_at != Some(optimizer.step) {
+            self.learner.fetch(parameters, optimizer)?;
+            self.home_at = Some(optimizer.step);
+        }
+        Ok(optimizer.averaged(parameters))
+    }
+
     fn measure(&mut self, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         tell(Event::Busy("measuring"));
-        self.learner.fetch(&mut self.state.parameters, &mut self.state.adam)?;
-        let (validation_loss, validation_psnr) = reconstruct(&self.state.parameters, self.data.validation());
-        let (test_loss, _) = reconstruct(&self.state.parameters, self.data.test());
+        let parameters = self.bring_home()?;
+        let (calibration, model) = self.calibrate(&parameters, QUICK_CALIBRATION_TILES)?;
+        let model = Model::from_bytes(model)?;
+        let validation = reconstruct(&parameters, self.data.validation());
+        let test = reconstruct(&parameters, self.data.test());
+        let coded = code(&model, &parameters, self.data.validation())?;
         let (epoch, seconds) = (self.epoch(), self.seconds());
         let progress = &mut self.state.progress;
         let row = Row {
@@ -262,13 +278,22 @@ impl<'a> Run<'a> {
             seconds,
             tiles: progress.tiles,
             train_loss: progress.loss_sum / progress.loss_count as f64,
-            validation_loss,
-            test_loss,
-            validation_psnr,
+            validation_loss: validation.mse,
+            test_loss: test.mse,
+            validation_psnr: validation.psnr,
+            estimated_bytes: coded.estimated_bytes,
+            coded_bytes: coded.bytes,
+            coded_psnr: coded.psnr,
             learning_rate: self.rate,
             gradient_norm: self.gradient_norm,
         };
         (progress.loss_sum, progress.loss_count) = (0.0, 0);
+        self.state.rounding = Some(Rounding {
+            centres: calibration.quantizer.centres().to_vec(),
+            steps: calibration.quantizer.steps().to_vec(),
+            deviations: calibration.deviations,
+            step_error: calibration.step_error,
+        });
         self.log.push(row);
         self.log.save(&self.files.log)?;
         self.log.draw(&self.files.curves)?;
@@ -277,19 +302,33 @@ impl<'a> Run<'a> {
     }
 
     fn save(&mut self) -> Result<()> {
-        self.learner.fetch(&mut self.state.parameters, &mut self.state.adam)?;
+        self.bring_home()?;
         self.state.progress.seconds = self.seconds();
         self.state.save(&self.files.checkpoint)?;
         self.saved = Instant::now();
         Ok(())
     }
 
-    fn finish(self, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    fn finish(mut self, tell: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        if self.log.rows().last().is_none_or(|row| row.tiles < self.state.progress.tiles) {
+            self.measure(tell)?;
+            self.save()?;
+        }
         tell(Event::Busy("calibrating the quantizer"));
-        let tiles = self.data.sample(CALIBRATION_TILES, self.options.seed, &self.options.recipe.augment());
-        let parameters = &self.state.parameters;
-        let (quantizer, prior) = calibrate(parameters, &tiles, REFERENCE_BYTES, self.options.seed)?;
-        let recipe = &self.options.recipe;
+        let parameters = self.bring_home()?;
+        let (_, bytes) = self.calibrate(&parameters, CALIBRATION_TILES)?;
+        write_atomically(&self.options.out, &bytes)
+    }
+
+    /// Makes a codec of the weights: what it knows of the latents, and the model file.
+    fn calibrate(
+        &self,
+        parameters: &Parameters,
+        (tiles, gain_tiles): (usize, usize),
+    ) -> Result<(Calibration, Vec<u8>)> {
+        let Options { seed, recipe, storage, .. } = self.options;
+        let tiles = self.data.sample(tiles, *seed, &recipe.augment());
+        let calibration = calibrate(parameters, &tiles, gain_tiles, REFERENCE_BYTES, *seed)?;
         let provenance = Provenance {
             program: format!("aez {}", env!("CARGO_PKG_VERSION")),
             trained_on: self.data.summary().to_vec(),
@@ -297,14 +336,16 @@ impl<'a> Run<'a> {
             init: match recipe.init {
                 Init::Klt => "klt".into(),
                 Init::Xavier => "xavier".into(),
+                Init::Checkpoint => "checkpoint".into(),
             },
-            seed: self.options.seed,
+            seed: *seed,
             epochs: self.epoch(),
             tiles: self.state.progress.tiles,
             minutes: (self.seconds() / 6.0).round() / 10.0,
         };
-        let bytes = Model::to_bytes(parameters, &quantizer, &prior, &provenance, self.options.storage)?;
-        write_atomically(&self.options.out, &bytes)
+        let Calibration { quantizer, prior, .. } = &calibration;
+        let bytes = Model::to_bytes(parameters, quantizer, prior, &provenance, *storage)?;
+        Ok((calibration, bytes))
     }
 }
 
@@ -316,6 +357,15 @@ fn start(data: &Dataset, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> 
         Init::Klt => {
             tell(Event::Busy("computing the Karhunen-Loève transform"));
             init::klt(*config, data.sample(KLT_TILES, *seed, &recipe.augment()), *seed)?
+        }
+        Init::Checkpoint => {
+            let path = options.weights.as_deref();
+            let path = path.ok_or_else(|| Error::Misuse("no checkpoint to begin with is named".into()))?;
+            let parameters = Checkpoint::load_weights(path)?;
+            if parameters.config != *config {
+                return Err(Error::Misuse(format!("{} is of another network", path.display())));
+            }
+            parameters
         }
     };
     let progress = Progress {
@@ -330,7 +380,7 @@ fn start(data: &Dataset, options: &Options, tell: &mut dyn FnMut(Event<'_>)) -> 
         loss_sum: 0.0,
         loss_count: 0,
     };
-    Ok(Checkpoint { adam: Adam::new(&parameters), parameters, progress })
+    Ok(Checkpoint { optimizer: Optimizer::new(&parameters), parameters, progress, rounding: None })
 }
 
 /// Refuses to go on with other data or another recipe. The number of epochs and the learning rates may change: a run
@@ -350,22 +400,4 @@ fn check_same(progress: &Progress, data: &Dataset, options: &Options) -> Result<
         ))),
         None => Ok(()),
     }
-}
-
-/// Mean squared error and mean PSNR of fixed tiles that go through the network without quantization.
-fn reconstruct(parameters: &Parameters, tiles: &[f32]) -> (f64, f64) {
-    let config = parameters.config;
-    let count = (tiles.len() / config.tile_len()).min(MEASURED_TILES);
-    let tiles = &tiles[..count * config.tile_len()];
-    let path = nn::Path::best();
-    let latents = Analysis::new(config, parameters, path).run(tiles);
-    let decoded = Synthesis::new(config, parameters, path).run(&latents);
-    let errors =
-        tiles.chunks_exact(config.tile_len()).zip(decoded.chunks_exact(config.tile_len())).map(|(a, b)| {
-            let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b.clamp(0.0, 1.0)).powi(2));
-            squares.sum::<f64>() / config.tile_len() as f64
-        });
-    let errors: Vec<f64> = errors.collect();
-    let psnr = errors.iter().map(|mse| psnr_of_mse(mse * 255.0 * 255.0)).sum::<f64>();
-    (errors.iter().sum::<f64>() / count as f64, psnr / count as f64)
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    model::{self, Config, Provenance, Storage, calibrate, init},
+    model::{self, Calibration, Config, Provenance, Storage, calibrate, init},
     picture::psnr,
 };
 
@@ -16,7 +16,7 @@ static TALKATIVE: LazyLock<Model> = LazyLock::new(|| {
     let tiles: Vec<f32> =
         (0..400).flat_map(|seed| rough(8, 8, seed).rgb).map(|x| f32::from(x) / 255.0).collect();
     let parameters = init::klt(config, tiles.clone(), 1).unwrap();
-    let (quantizer, prior) = calibrate(&parameters, &tiles, 60.0, 1).unwrap();
+    let Calibration { quantizer, prior, .. } = calibrate(&parameters, &tiles, 192, 60.0, 1).unwrap();
     let provenance = Provenance::default();
     Model::from_bytes(Model::to_bytes(&parameters, &quantizer, &prior, &provenance, Storage::Int8).unwrap())
         .unwrap()
