@@ -51,7 +51,7 @@ fn rate_distortion(criterion: &mut Criterion) {
     let model = Model::builtin().expect("a built-in model");
     let pictures = pictures(model.tile() as u32);
     let qualities = QUALITIES.map(|quality| Quality::new(quality).expect("1 to 100"));
-    let sweep = Sweep { model, qualities: qualities.into() };
+    let sweep = Sweep { model, qualities: qualities.into(), refiner: None };
     let measure = |(index, picture): (usize, &Picture)| sweep.measure(&index.to_string(), picture);
     let measured = pictures.iter().enumerate().map(measure).collect::<Result<_, _>>();
     report(&pictures, &Results::new(measured.expect("sound pictures")));

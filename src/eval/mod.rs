@@ -1,12 +1,20 @@
-//! Rate and distortion over many pictures, by the real codec: every byte of a file counts.
+//! Rate and distortion over many pictures, by the real codecs: every byte of a file counts.
 
+pub mod anchors;
+pub mod bd_rate;
+mod compare;
+pub mod gallery;
+pub mod page;
+pub mod peers;
+pub mod plot;
 mod sweep;
 
-use std::{collections::BTreeMap, fmt::Write};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use sweep::{Measured, Sweep};
+pub use compare::Comparison;
+pub use sweep::{Coded, Measured, Sweep};
 
 use crate::{
     error::Result,
@@ -64,6 +72,8 @@ pub struct Results {
     pub bd_rate: BTreeMap<String, BTreeMap<String, f64>>,
     /// What the network alone does to the pictures, without quantization.
     pub unquantized: Option<Distortion>,
+    /// The programs that other codecs were measured with.
+    pub programs: BTreeMap<String, peers::Programs>,
 }
 
 impl Distortion {
@@ -81,44 +91,38 @@ impl Distortion {
 }
 
 impl Results {
-    /// Draws the curves from what was measured on each picture.
+    /// Draws the curves from what was measured on each picture, and compares them.
     #[must_use]
     pub fn new(measured: Vec<Measured>) -> Self {
         let (unquantized, rows): (Vec<_>, Vec<_>) =
             measured.into_iter().map(|m| (m.unquantized, m.rows)).unzip();
+        let unquantized: Vec<_> = unquantized.into_iter().flatten().collect();
         let images = rows.concat();
+        let curves = curves(&images);
         Self {
-            curves: curves(&images),
+            bd_rate: bd_rates(&curves),
             unquantized: (!unquantized.is_empty()).then(|| Distortion::mean(&unquantized)),
             images,
-            ..Self::default()
+            curves,
+            programs: BTreeMap::new(),
         }
     }
 
-    /// The curves as text in columns.
+    /// The mean number of pixels of the pictures, 0 where there are none.
     #[must_use]
-    pub fn table(&self) -> String {
-        let mut text = format!(
-            "{:<12} {:>7} {:>10} {:>9} {:>7} {:>8}\n",
-            "codec", "quality", "bytes", "bpp", "PSNR", "MS-SSIM"
-        );
-        // Writing to a string cannot fail.
-        if let Some(Distortion { psnr, ms_ssim }) = self.unquantized {
-            let _ = writeln!(
-                text,
-                "{:<12} {:>7} {:>10} {:>9} {psnr:>7.2} {ms_ssim:>8.4}",
-                "unquantized", "-", "-", "-"
-            );
+    pub fn mean_pixels(&self) -> f64 {
+        let pixels = self.images.iter().map(|row| row.bytes as f64 * 8.0 / row.bpp);
+        if self.images.is_empty() { 0.0 } else { mean(pixels) }
+    }
+
+    /// Each pair of codecs, once.
+    #[must_use]
+    pub fn comparisons(&self) -> Vec<Comparison<'_>> {
+        let (mut pairs, mut curves) = (Vec::new(), self.curves.iter());
+        while let Some(one) = curves.next() {
+            pairs.extend(curves.clone().map(|other| Comparison::new(one, other)));
         }
-        for (codec, points) in &self.curves {
-            for Point { quality, bytes, bpp, distortion: Distortion { psnr, ms_ssim } } in points {
-                let _ = writeln!(
-                    text,
-                    "{codec:<12} {quality:>7} {bytes:>10.1} {bpp:>9.4} {psnr:>7.2} {ms_ssim:>8.4}"
-                );
-            }
-        }
-        text
+        pairs
     }
 }
 
@@ -139,6 +143,18 @@ fn curves(rows: &[Row]) -> BTreeMap<String, Vec<Point>> {
         .collect()
 }
 
+fn bd_rates(curves: &BTreeMap<String, Vec<Point>>) -> BTreeMap<String, BTreeMap<String, f64>> {
+    let against = |(codec, curve): (&String, &Vec<Point>)| {
+        let others = curves.iter().filter(|(other, _)| *other != codec);
+        let percent = |(other, points): (&String, &Vec<Point>)| {
+            let found = Comparison::new((codec, curve), (other, points)).bd_rate?;
+            Some((other.clone(), found.percent))
+        };
+        (codec.clone(), others.filter_map(percent).collect::<BTreeMap<_, _>>())
+    };
+    curves.iter().map(against).filter(|(_, found)| !found.is_empty()).collect()
+}
+
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len() as f64;
     values.sum::<f64>() / count
@@ -157,7 +173,7 @@ mod tests {
     #[test]
     fn curves_are_means_in_order_of_quality() {
         let measured = |psnr, rows: &[Row]| Measured {
-            unquantized: Distortion { psnr, ms_ssim: 0.9 },
+            unquantized: Some(Distortion { psnr, ms_ssim: 0.9 }),
             rows: rows.to_vec(),
         };
         let results = Results::new(vec![
@@ -172,6 +188,21 @@ mod tests {
         let words: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(words[1], ["unquantized", "-", "-", "-", "35.00", "0.9000"]);
         assert_eq!(words[3], ["aez", "80", "200.0", "25.0000", "25.00", "0.5000"]);
+    }
+
+    #[test]
+    fn both_directions_of_a_comparison_are_told() {
+        let codec = |name: &str, row: Row| Row { codec: name.into(), ..row };
+        let rows = vec![
+            row(1, 100, 20.0),
+            row(2, 200, 22.0),
+            codec("x", row(1, 200, 20.0)),
+            codec("x", row(2, 400, 22.0)),
+        ];
+        let results = Results::new(vec![Measured { unquantized: None, rows }]);
+        assert!((results.bd_rate["aez"]["x"] + 50.0).abs() < 1e-9);
+        assert!((results.bd_rate["x"]["aez"] - 100.0).abs() < 1e-9);
+        assert_eq!((results.mean_pixels(), results.unquantized), (64.0, None));
     }
 
     #[test]
