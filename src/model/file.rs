@@ -39,7 +39,7 @@ use std::{
 /// Version of the model file that this library writes, and the only one that it reads.
 const VERSION: u32 = 1;
 /// Arrays of fewer values stay floats: they weigh little, and the first and last layers matter much.
-const SMALL: usize = 1 << 15;
+const SMALL: usize = 1 << 18;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
