@@ -75,7 +75,6 @@ pub struct Model {
 }
 
 /// What runs the network.
-#[expect(clippy::large_enum_variant, reason = "a program has a model or two")]
 enum Engine {
     /// The processor, with an instruction set; each half of the network is packed for it when it is first used.
     Processor { simd: SimdPath, analysis: OnceLock<Analysis>, synthesis: OnceLock<Synthesis> },
