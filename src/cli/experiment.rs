@@ -72,7 +72,7 @@ struct Paper {
 }
 
 /// Time between two checkpoints.
-const CHECKPOINT_EVERY: Duration = Duration::from_mins(5);
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
 
 impl Args {
     pub fn run(self, common: &Common) -> Result<(), Failure> {

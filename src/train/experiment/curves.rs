@@ -11,12 +11,14 @@ const LEGEND: u32 = 40;
 /// Blue, vermilion, green and purple of Okabe and Ito's palette, which colour-blind readers can tell apart.
 const COLOURS: [RGBColor; 4] =
     [RGBColor(0, 114, 178), RGBColor(213, 94, 0), RGBColor(0, 158, 115), RGBColor(204, 121, 167)];
-const PANELS: [(&str, fn(&Row) -> f64); 3] = [
+const PANELS: [Panel; 3] = [
     ("train", |row| row.train_loss),
     ("validation", |row| row.validation_loss),
     ("test", |row| row.test_loss),
 ];
 
+/// A name, and the loss that is drawn.
+type Panel = (&'static str, fn(&Row) -> f64);
 type Drawn = std::result::Result<(), Box<dyn std::error::Error>>;
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
