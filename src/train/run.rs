@@ -30,8 +30,10 @@ const CALIBRATION_TILES: (usize, usize) = (4096, 256);
 const QUICK_CALIBRATION_TILES: (usize, usize) = (512, 96);
 /// Coded bytes of an average tile at quality 75.
 const REFERENCE_BYTES: f64 = 88.0;
-/// A loss this many times the first one means that the run has diverged.
+/// A loss this many times the first one, for so many steps in a row, means that the run has diverged. Adam's first steps
+/// from random weights may overshoot as far, and come back.
 const DIVERGED: f64 = 100.0;
+const DIVERGED_STEPS: u32 = 50;
 
 /// What to train, and how far.
 #[derive(Debug, Clone)]
@@ -116,6 +118,8 @@ struct Run<'a> {
     log: Log,
     order: Vec<u32>,
     first_loss: Option<f64>,
+    /// Steps in a row with a loss far above that.
+    exploded: u32,
     gradient_norm: f64,
     rate: f64,
     saved: Instant,
@@ -146,6 +150,7 @@ impl<'a> Run<'a> {
             options,
             order: data.epoch(options.seed, progress.epoch),
             first_loss: None,
+            exploded: 0,
             gradient_norm: 0.0,
             rate: 0.0,
             saved: Instant::now(),
@@ -225,7 +230,8 @@ impl<'a> Run<'a> {
         if epoch_over || self.state.progress.tiles - measured >= self.options.measure_every {
             self.measure(tell)?;
         }
-        if self.saved.elapsed() >= self.options.checkpoint_every {
+        // The last checkpoint of a run that diverges is to be a sound one.
+        if self.exploded == 0 && self.saved.elapsed() >= self.options.checkpoint_every {
             self.save()?;
         }
         Ok(())
@@ -244,7 +250,8 @@ impl<'a> Run<'a> {
 
     fn check_loss(&mut self, loss: f64) -> Result<()> {
         let first = *self.first_loss.get_or_insert(loss);
-        if loss.is_finite() && loss <= DIVERGED * first {
+        self.exploded = if loss <= DIVERGED * first { 0 } else { self.exploded + 1 };
+        if loss.is_finite() && self.exploded < DIVERGED_STEPS {
             return Ok(());
         }
         Err(Error::Misuse(format!(
