@@ -116,7 +116,6 @@ impl<'m> Refiner<'m> {
                 let cost = error + lambda * curvatures[tile] * step * step * bits;
                 if cost < best.costs[tile] {
                     best.costs[tile] = cost;
-                    // Where the symbols are what the encoder's own latents give, these say more.
                     best.values[range.clone()].copy_from_slice(&rounded.values()[range]);
                 }
             }

@@ -1,12 +1,9 @@
 //! What the network does to a few tiles, as a picture to look at while it trains.
 
+use super::measure::Network;
 use crate::{
     Result,
-    model::{
-        Parameters,
-        network::{Analysis, Synthesis},
-    },
-    nn,
+    model::Parameters,
     picture::{Grid, Picture, PictureFormat, encode, write_atomically},
 };
 use std::path::Path;
@@ -26,9 +23,7 @@ pub fn write(path: &Path, parameters: &Parameters, tiles: &[f32]) -> Result<()> 
     if originals.is_empty() {
         return Ok(());
     }
-    let simd = nn::Path::best();
-    let latents = Analysis::new(config, parameters, simd).run(originals);
-    let decoded = Synthesis::new(config, parameters, simd).run(&latents);
+    let decoded = Network::new(parameters).run(originals);
     write_atomically(path, &encode(&draw(originals, &decoded, config.tile), PictureFormat::Png)?)
 }
 

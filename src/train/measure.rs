@@ -4,7 +4,7 @@ use crate::{
     Result,
     codec::{Decoder, Encoder, quantize},
     model::{
-        Model, Parameters,
+        Config, Model, Parameters,
         network::{Analysis, Synthesis},
     },
     nn,
@@ -12,7 +12,33 @@ use crate::{
 };
 
 /// Most tiles of a set that are measured.
-const MEASURED_TILES: usize = 128;
+pub(super) const MEASURED_TILES: usize = 128;
+
+/// Both halves of the network, packed for this processor.
+pub(super) struct Network {
+    config: Config,
+    analysis: Analysis,
+    synthesis: Synthesis,
+}
+
+impl Network {
+    pub fn new(parameters: &Parameters) -> Self {
+        let (config, path) = (parameters.config, nn::Path::best());
+        let analysis = Analysis::new(config, parameters, path);
+        Self { config, analysis, synthesis: Synthesis::new(config, parameters, path) }
+    }
+
+    /// What becomes of tiles without quantization.
+    pub fn run(&self, tiles: &[f32]) -> Vec<f32> {
+        self.synthesis.run(&self.analysis.run(tiles))
+    }
+}
+
+/// The bytes that a tile was made from.
+pub(super) fn to_picture(tile: &[f32], edge: usize) -> Picture {
+    let rgb = tile.iter().map(|value| (value * 255.0).round() as u8).collect();
+    Picture::from_rgb(edge as u32, edge as u32, rgb)
+}
 
 /// Means over tiles that went through the network without quantization.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,17 +60,15 @@ pub(super) struct Coded {
 }
 
 /// The first tiles of a set, as many as are measured.
-fn measured<'a>(parameters: &Parameters, tiles: &'a [f32]) -> &'a [f32] {
-    &tiles[..tiles.len().min(MEASURED_TILES * parameters.config.tile_len())]
+fn measured<'a>(config: &Config, tiles: &'a [f32]) -> &'a [f32] {
+    &tiles[..tiles.len().min(MEASURED_TILES * config.tile_len())]
 }
 
 /// NaN where there are no tiles.
-pub(super) fn reconstruct(parameters: &Parameters, tiles: &[f32]) -> Reconstruction {
-    let config = parameters.config;
-    let tiles = measured(parameters, tiles);
-    let path = nn::Path::best();
-    let latents = Analysis::new(config, parameters, path).run(tiles);
-    let decoded = Synthesis::new(config, parameters, path).run(&latents);
+pub(super) fn reconstruct(network: &Network, tiles: &[f32]) -> Reconstruction {
+    let config = network.config;
+    let tiles = measured(&config, tiles);
+    let decoded = network.run(tiles);
     let errors =
         tiles.chunks_exact(config.tile_len()).zip(decoded.chunks_exact(config.tile_len())).map(|(a, b)| {
             let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b.clamp(0.0, 1.0)).powi(2));
@@ -59,15 +83,14 @@ pub(super) fn reconstruct(parameters: &Parameters, tiles: &[f32]) -> Reconstruct
 }
 
 /// NaN where there are no tiles.
-pub(super) fn code(model: &Model, parameters: &Parameters, tiles: &[f32]) -> Result<Coded> {
-    let edge = parameters.config.tile;
+pub(super) fn code(model: &Model, tiles: &[f32]) -> Result<Coded> {
+    let config = model.config();
     let (encoder, decoder) = (Encoder::new(model), Decoder::new(model));
     let tables = model.prior().at(encoder.quality);
     let mut sums = [0.0; 3];
     let mut count = 0.0;
-    for tile in measured(parameters, tiles).chunks_exact(parameters.config.tile_len()) {
-        let rgb = tile.iter().map(|value| (value * 255.0).round() as u8).collect();
-        let picture = Picture::from_rgb(edge as u32, edge as u32, rgb);
+    for tile in measured(config, tiles).chunks_exact(config.tile_len()) {
+        let picture = to_picture(tile, config.tile);
         let latents = encoder.analyse(&picture)?;
         let symbols = quantize::quantize(&latents, &tables, encoder.quality, encoder.lambda)?;
         let file = encoder.encode_latents(&picture, &latents)?;

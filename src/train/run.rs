@@ -7,7 +7,7 @@ use super::{
     learner::{Gradients, Learner},
     log::{Log, Row},
     loss::{Rounding, loss},
-    measure::{code, reconstruct},
+    measure::{Network, code, reconstruct},
     recipe::{Init, Recipe},
     start::{check_same, start},
 };
@@ -276,9 +276,10 @@ impl<'a> Run<'a> {
         let parameters = self.bring_home()?;
         let (calibration, model) = self.calibrate(&parameters, QUICK_CALIBRATION_TILES)?;
         let model = Model::from_bytes(model)?;
-        let validation = reconstruct(&parameters, self.data.validation());
-        let test = reconstruct(&parameters, self.data.test());
-        let coded = code(&model, &parameters, self.data.validation())?;
+        let network = Network::new(&parameters);
+        let validation = reconstruct(&network, self.data.validation());
+        let test = reconstruct(&network, self.data.test());
+        let coded = code(&model, self.data.validation())?;
         let (epoch, seconds) = (self.epoch(), self.seconds());
         let progress = &mut self.state.progress;
         let row = Row {

@@ -6,12 +6,13 @@ use crate::{
     codec::{Decoder, Encoder},
     model::Model,
     picture::{Picture, psnr},
-    train::log::{Log, Row},
+    train::{
+        log::{Log, Row},
+        measure::{MEASURED_TILES, to_picture},
+    },
 };
 use std::path::Path;
 
-/// Most test tiles whose files are measured.
-const MEASURED_TILES: usize = 128;
 /// A tile that comes back exactly counts as this many decibels, so that means stay finite.
 const MAX_PSNR: f64 = 100.0;
 
@@ -98,12 +99,6 @@ impl Outcome {
         let part = if span > 0.0 { (bytes / low.bytes).ln() / span } else { 1.0 };
         Some(low.psnr + part * (high.psnr - low.psnr))
     }
-}
-
-/// The bytes that the tile was made from.
-fn to_picture(tile: &[f32], edge: usize) -> Picture {
-    let rgb = tile.iter().map(|value| (value * 255.0).round() as u8).collect();
-    Picture::from_rgb(edge as u32, edge as u32, rgb)
 }
 
 /// Numbers of bytes at which all can be compared: the least and the most that the files of each reach, and one between.
