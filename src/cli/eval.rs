@@ -9,7 +9,7 @@ use std::{
 use aez::{
     Error, Limits, Quality,
     eval::{
-        CODEC, Measured, Results, Sweep,
+        CODEC, Measured, Results, Sweep, Swept,
         anchors::{self, Anchor},
         gallery::Exhibit,
         page::Page,
@@ -96,9 +96,10 @@ impl Args {
         for path in &paths {
             bar.set_message(path.display().to_string());
             let done = self.read(path, &limits).and_then(|picture| {
-                measured.push(contest.measure(path, &picture)?);
+                let swept = contest.aez.as_ref().map(|sweep| sweep.code(&picture)).transpose()?;
+                measured.push(contest.measure(path, &picture, swept.as_ref())?);
                 if exhibits.len() < shown {
-                    exhibits.push(contest.exhibit(path, &picture)?);
+                    exhibits.push(contest.exhibit(path, &picture, swept.as_ref())?);
                 }
                 Ok(())
             });
@@ -180,10 +181,10 @@ impl Args {
 
 impl Contest<'_> {
     /// A picture that one codec cannot take counts for none: means are over the same pictures.
-    fn measure(&self, path: &Path, picture: &Picture) -> aez::Result<Measured> {
+    fn measure(&self, path: &Path, picture: &Picture, swept: Option<&Swept>) -> aez::Result<Measured> {
         let path = path.display().to_string();
-        let mut measured = match &self.aez {
-            Some(sweep) => sweep.measure(&path, picture)?,
+        let mut measured = match swept {
+            Some(swept) => swept.measured(&path, picture)?,
             None => Measured::default(),
         };
         for peer in &self.peers {
@@ -192,9 +193,10 @@ impl Contest<'_> {
         Ok(measured)
     }
 
-    fn exhibit(&self, path: &Path, picture: &Picture) -> aez::Result<Exhibit> {
+    fn exhibit(&self, path: &Path, picture: &Picture, swept: Option<&Swept>) -> aez::Result<Exhibit> {
         let name = path.file_name().unwrap_or(OsStr::new("picture")).to_string_lossy();
-        Exhibit::new(&name, picture, self.aez.as_ref(), &self.peers)
+        let ours = swept.map_or(&[][..], |swept| &swept.coded);
+        Exhibit::new(&name, picture, ours, &self.peers)
     }
 }
 

@@ -1,10 +1,9 @@
 //! Pictures side by side: the original, and what each codec makes of it.
 
-use super::{CODEC, Coded, Distortion, peers::InstalledPeer, sweep::Sweep};
+use super::{CODEC, Coded, Distortion, peers::InstalledPeer};
 use crate::{
     error::Result,
     picture::{self, Picture, PictureFormat},
-    symbols::Quality,
 };
 
 /// Larger pictures are shown by their middle, of at most so many pixels on each side.
@@ -40,24 +39,18 @@ pub struct Version {
 }
 
 impl Exhibit {
-    /// Sends a picture through this codec at some of the sweep's qualities, and through each other codec at equal size: the best
-    /// file that takes no more bytes than the largest of this codec, or else the smallest file. Without a sweep, the others' smallest
-    /// files are shown.
+    /// Shows what this codec made of a picture at some of its qualities, and sends the picture through each other codec at equal
+    /// size: the best file that takes no more bytes than the largest shown of this codec, or else the smallest file. Without files of
+    /// this codec, the others' smallest ones are shown.
     ///
     /// # Errors
-    /// As for [`Sweep::measure`] and [`InstalledPeer::fit`].
-    pub fn new(
-        name: &str,
-        picture: &Picture,
-        sweep: Option<&Sweep>,
-        peers: &[InstalledPeer],
-    ) -> Result<Self> {
+    /// As for [`Distortion::between`] and [`InstalledPeer::fit`].
+    pub fn new(name: &str, picture: &Picture, ours: &[Coded], peers: &[InstalledPeer]) -> Result<Self> {
         let mut versions = Vec::new();
-        if let Some(sweep) = sweep {
-            let analysed = sweep.analyse(picture)?;
-            for quality in spread(&sweep.qualities) {
-                versions.push(Version::new(CODEC, &analysed.code(quality)?, picture, u64::MAX)?);
-            }
+        let qualities: Vec<u32> = ours.iter().map(|coded| coded.quality).collect();
+        for quality in spread(&qualities) {
+            let coded = ours.iter().find(|coded| coded.quality == quality).expect("one of their qualities");
+            versions.push(Version::new(CODEC, coded, picture, u64::MAX)?);
         }
         let bytes = versions.iter().map(|version| version.bytes).max().unwrap_or(0);
         for peer in peers {
@@ -88,7 +81,7 @@ impl Version {
 }
 
 /// The lowest and the highest quality, and some between them.
-fn spread(qualities: &[Quality]) -> Vec<Quality> {
+fn spread<Q: Copy + Ord>(qualities: &[Q]) -> Vec<Q> {
     let mut all = qualities.to_vec();
     all.sort();
     all.dedup();
@@ -111,7 +104,7 @@ fn png(picture: &Picture) -> Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Limits, model};
+    use crate::{Limits, Quality, eval::Sweep, model};
 
     fn ramp(width: u32, height: u32) -> Picture {
         let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width) as u8, 99]).collect();
@@ -143,7 +136,8 @@ mod tests {
         let qualities = [20, 80].map(|q| Quality::new(q).unwrap()).into();
         let model = model::tiny();
         let sweep = Sweep { model: &model, qualities, refiner: None };
-        let exhibit = Exhibit::new("x", &ramp(40, 30), Some(&sweep), &[]).unwrap();
+        let picture = ramp(40, 30);
+        let exhibit = Exhibit::new("x", &picture, &sweep.code(&picture).unwrap().coded, &[]).unwrap();
         assert_eq!((exhibit.shown(), exhibit.versions.len()), ((40, 30), 2));
         let [low, high] = &exhibit.versions[..] else { panic!() };
         assert!(low.bytes < high.bytes && !high.too_large && low.distortion.psnr < high.distortion.psnr);

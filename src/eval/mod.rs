@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 pub use compare::Comparison;
-pub use sweep::{Coded, Measured, Sweep};
+pub use sweep::{Coded, Measured, Sweep, Swept};
 
 use crate::{
     error::Result,

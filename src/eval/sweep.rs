@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use super::{CODEC, Distortion, Row};
 use crate::{
-    codec::{Decoder, Encoder, Latents, Refiner},
+    codec::{Decoder, Encoder, Refiner},
     error::Result,
     model::Model,
     picture::Picture,
@@ -61,50 +61,56 @@ impl Coded {
     }
 }
 
+/// A picture that went through this codec at each quality.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Swept {
+    /// What the network alone does to it.
+    pub unquantized: Distortion,
+    /// In the order of the qualities.
+    pub coded: Vec<Coded>,
+}
+
 impl Sweep<'_> {
     /// Encodes and decodes a picture at each quality. The picture is analysed once; the time of that counts for
-    /// each quality. `path` names the picture in the results.
+    /// each quality.
     ///
     /// # Errors
     /// As for [`Encoder::encode`] and [`Decoder::decode`].
-    pub fn measure(&self, path: &str, picture: &Picture) -> Result<Measured> {
-        let analysed = self.analyse(picture)?;
-        let row = |&quality: &Quality| analysed.code(quality)?.row(path, CODEC, picture);
-        let rows = self.qualities.iter().map(row).collect::<Result<_>>()?;
-        Ok(Measured { unquantized: Some(analysed.unquantized()?), rows })
-    }
-
-    pub(super) fn analyse<'a>(&'a self, picture: &'a Picture) -> Result<Analysed<'a>> {
+    pub fn code(&self, picture: &Picture) -> Result<Swept> {
         let encoder = Encoder { refiner: self.refiner, ..Encoder::new(self.model) };
-        let (latents, seconds) = timed(|| encoder.analyse(picture))?;
-        Ok(Analysed { encoder, decoder: Decoder::new(self.model), picture, latents, seconds })
+        let decoder = Decoder::new(self.model);
+        let (latents, analysis_s) = timed(|| encoder.analyse(picture))?;
+        let &Picture { width, height, gray, .. } = picture;
+        let network = Picture::from_rgb(width, height, decoder.synthesize(&latents, width, height, gray)?);
+        let code = |&quality: &Quality| {
+            let encoder = Encoder { quality, ..encoder };
+            let (bytes, coding_s) =
+                timed(|| encoder.encode_latents(picture, &encoder.refine(picture, latents.clone())?))?;
+            let (picture, decode_s) = timed(|| decoder.decode(&bytes))?;
+            let (quality, bytes) = (quality.get().into(), bytes.len() as u64);
+            Ok(Coded { quality, bytes, picture, encode_s: analysis_s + coding_s, decode_s })
+        };
+        let coded = self.qualities.iter().map(code).collect::<Result<_>>()?;
+        Ok(Swept { unquantized: Distortion::between(picture, &network)?, coded })
+    }
+
+    /// The rows of a picture; `path` names it in the results.
+    ///
+    /// # Errors
+    /// As for [`Sweep::code`].
+    pub fn measure(&self, path: &str, picture: &Picture) -> Result<Measured> {
+        self.code(picture)?.measured(path, picture)
     }
 }
 
-/// A picture that can be coded at any quality without another pass through the encoder's network.
-pub(super) struct Analysed<'a> {
-    encoder: Encoder<'a>,
-    decoder: Decoder<'a>,
-    picture: &'a Picture,
-    latents: Latents,
-    seconds: f64,
-}
-
-impl Analysed<'_> {
-    pub fn code(&self, quality: Quality) -> Result<Coded> {
-        let encoder = Encoder { quality, ..self.encoder };
-        let (bytes, coding_s) = timed(|| {
-            encoder.encode_latents(self.picture, &encoder.refine(self.picture, self.latents.clone())?)
-        })?;
-        let (picture, decode_s) = timed(|| self.decoder.decode(&bytes))?;
-        let (quality, bytes) = (quality.get().into(), bytes.len() as u64);
-        Ok(Coded { quality, bytes, picture, encode_s: self.seconds + coding_s, decode_s })
-    }
-
-    fn unquantized(&self) -> Result<Distortion> {
-        let &Picture { width, height, gray, .. } = self.picture;
-        let rgb = self.decoder.synthesize(&self.latents, width, height, gray)?;
-        Distortion::between(self.picture, &Picture::from_rgb(width, height, rgb))
+impl Swept {
+    /// The rows of the picture that was coded; `path` names it in the results.
+    ///
+    /// # Errors
+    /// As for [`Distortion::between`].
+    pub fn measured(&self, path: &str, original: &Picture) -> Result<Measured> {
+        let rows = self.coded.iter().map(|coded| coded.row(path, CODEC, original)).collect::<Result<_>>()?;
+        Ok(Measured { unquantized: Some(self.unquantized), rows })
     }
 }
 
