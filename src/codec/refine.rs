@@ -1,9 +1,9 @@
 //! Better latents for the picture at hand, by the decoder's gradient.
 //!
-//! The encoder's network guesses the latents in one pass. Here they are moved so that what the decoder makes of their
-//! rounded values comes nearer to the picture, with the rate in view: the gradient is taken at the rounded values and moves
-//! the exact ones (the straight-through estimator, in the use of Campos et al., "Content adaptive optimization for neural
-//! image compression", 2019), until nothing is gained.
+//! The encoder's network guesses the latents in one pass. Here they are moved so that what the decoder makes of them comes nearer
+//! to the picture, with the rate in view (Campos et al., "Content adaptive optimization for neural image compression", 2019): at
+//! first as they are, for with large steps the gradient at rounded latents does not lead far; then the gradient is taken at
+//! the rounded values and moves the exact ones (the straight-through estimator). What costs least on the way is kept.
 
 use candle_core::{Tensor, Var};
 use rand::{RngExt, SeedableRng};
@@ -41,7 +41,8 @@ struct Target {
     gray: bool,
 }
 
-/// The rounded latents of each tile with the least cost so far.
+/// The latents of each tile with the least cost so far, before they are rounded: rounding them again gives the same
+/// symbols.
 struct Best {
     costs: Vec<f32>,
     values: Vec<f32>,
@@ -109,19 +110,22 @@ impl<'m> Refiner<'m> {
         for round in 0..=self.rounds {
             let symbols = quantize::quantize(&Latents::new(shape, moving.clone())?, tables, quality, lambda)?;
             let rounded = quantize::reconstruct(&symbols, tables)?;
-            let (errors, gradients) = self.errors(target, rounded.values())?;
-            for (tile, error) in errors.iter().enumerate() {
+            let is_rounded = round == 0 || 2 * round >= self.rounds;
+            let point = if is_rounded { rounded.values() } else { &moving };
+            let (errors, gradients) = self.errors(target, point)?;
+            for (tile, error) in errors.iter().enumerate().filter(|_| is_rounded) {
                 let range = tile * channels..(tile + 1) * channels;
                 let bits = tile_bits(&symbols, tile, tables);
                 let cost = error + lambda * curvatures[tile] * step * step * bits;
                 if cost < best.costs[tile] {
                     best.costs[tile] = cost;
-                    best.values[range.clone()].copy_from_slice(&rounded.values()[range]);
+                    best.values[range.clone()].copy_from_slice(&moving[range]);
                 }
             }
             let part = FIRST_STEP * (1.0 - 0.9 * round as f32 / self.rounds.max(1) as f32);
             for (index, (u, gradient)) in moving.iter_mut().zip(&gradients).enumerate() {
-                *u -= part * gradient / (2.0 * curvatures[index / channels]);
+                let rate = 0.5 * lambda * step * step * bit_slope(*u, index % channels, step, tables);
+                *u -= part * (gradient / (2.0 * curvatures[index / channels]) + rate);
             }
         }
         Ok(best.values)
@@ -158,10 +162,9 @@ impl<'m> Refiner<'m> {
         let quantizer = self.model.quantizer();
         let scaled = latents.broadcast_mul(&row(quantizer.steps())?)?;
         let decoded = self.graph.synthesize(&scaled.broadcast_add(&row(quantizer.centres())?)?, None)?;
-        let decoded = decoded.clamp(0f32, 1f32)?;
         let decoded =
             if target.gray { decoded.mean_keepdim(3)?.broadcast_as(decoded.shape())? } else { decoded };
-        Ok((latents, decoded))
+        Ok((latents, decoded.clamp(0f32, 1f32)?))
     }
 
     fn gradient(&self, value: &Tensor, latents: &Var) -> Result<Vec<f32>> {
@@ -171,6 +174,14 @@ impl<'m> Refiner<'m> {
             None => Ok(vec![0.0; latents.elem_count()]),
         }
     }
+}
+
+/// How many bits more a latent costs for each base step that it grows by.
+fn bit_slope(u: f32, channel: usize, step: f32, tables: &Tables) -> f32 {
+    let range = tables.range(channel);
+    let symbol = ((u / step).round() as i32).clamp(*range.start(), *range.end());
+    let (low, high) = ((symbol - 1).max(*range.start()), (symbol + 1).min(*range.end()));
+    (tables.bits(channel, high) - tables.bits(channel, low)) / ((high - low).max(1) as f32 * step)
 }
 
 fn tile_bits(symbols: &Symbols, tile: usize, tables: &Tables) -> f32 {
@@ -186,12 +197,12 @@ mod tests {
         model,
     };
 
-    /// Blobs of colour in a size that does not fill its tiles.
+    /// Waves of colour in a size that does not fill its tiles.
     fn picture(gray: bool) -> Picture {
         let value = |i: u32| {
-            let (x, y, channel) = (i / 3 % 40, i / 3 / 40, if gray { 0 } else { i % 3 });
-            let wave = (x * x / 7 + y * (3 + channel) * 5 + x * y / 3) % 256;
-            (wave as i32 - 128).unsigned_abs() as u8 * 2
+            let (x, y) = ((i / 3 % 40) as f32, (i / 3 / 40) as f32);
+            let channel = if gray { 0.0 } else { (i % 3) as f32 };
+            (127.0 + 60.0 * (x * 0.3 + channel).sin() + 50.0 * (y * 0.2 - 0.1 * x + channel).cos()) as u8
         };
         let mut picture = Picture::from_rgb(40, 25, (0..3000).map(value).collect());
         picture.gray = gray;

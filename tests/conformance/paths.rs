@@ -1,11 +1,15 @@
 //! Every instruction set and number of threads reads the same: the other tests of this program are run again in
 //! processes that are held to each of them, and the real command decodes the files to the same pixels.
 
-use std::process::Command;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use aez::{Limits, nn};
+use aez::{Limits, model::Model, nn};
 
-use super::{MODELS, Record, assert_near, json, names, path, png};
+use super::{MODELS, Record, assert_near, json, names, path, png, vectors::record};
 
 /// Each instruction set of this machine with one thread and with two.
 fn settings() -> Vec<(&'static str, &'static str)> {
@@ -65,4 +69,66 @@ fn the_command_decodes_the_same_pixels_on_every_path() {
             }
         }
     }
+}
+
+/// The command, held to an instruction set, with files for arguments.
+fn aez(simd: &str, arguments: &[&str], out: &Path, files: &[PathBuf]) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_aez"));
+    let output =
+        command.args(arguments).arg("-o").arg(out).args(files).env("AEZ_SIMD", simd).output().unwrap();
+    assert!(output.status.success(), "{simd}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Files of a folder, in the order of their names.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+/// In a process that is held to an instruction set: the symbols of the files in the folder `AEZ_FILES`.
+#[test]
+#[ignore = "a part of pictures_are_read_the_same_on_every_path"]
+fn print_symbols() {
+    let Some(folder) = std::env::var_os("AEZ_FILES") else { return };
+    let model = Model::builtin_copy().unwrap();
+    for file in files(Path::new(&folder)) {
+        println!("symbols {:?}", record(&fs::read(file).unwrap(), "", &model).symbols);
+    }
+}
+
+#[test]
+#[ignore = "takes minutes: for the pictures of the folder AEZ_PICTURES"]
+fn pictures_are_read_the_same_on_every_path() {
+    let pictures =
+        files(&PathBuf::from(std::env::var_os("AEZ_PICTURES").expect("AEZ_PICTURES names a folder")));
+    let work = tempfile::tempdir().unwrap();
+    let folder = |name: &str| work.path().join(name);
+    aez("", &["compress", "-q"], &folder("coded"), &pictures);
+    let coded = files(&folder("coded"));
+    let mut found: Vec<(Vec<String>, Vec<Vec<u8>>)> = Vec::new();
+    for (simd, threads) in settings() {
+        let shown = folder(&format!("{simd}-{threads}"));
+        aez(simd, &["decompress", "-q", "--threads", threads], &shown, &coded);
+        let read = |file: &PathBuf| aez::picture::read(file, &Limits::default()).unwrap().rgb;
+        let pixels = files(&shown).iter().map(read).collect();
+        let output = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "paths::print_symbols", "--ignored", "--nocapture"])
+            .envs([("AEZ_SIMD", simd), ("RAYON_NUM_THREADS", threads)])
+            .env("AEZ_FILES", folder("coded"))
+            .output()
+            .unwrap();
+        let report = String::from_utf8_lossy(&output.stdout);
+        let symbols = report.lines().filter(|line| line.starts_with("symbols")).map(str::to_owned).collect();
+        found.push((symbols, pixels));
+    }
+    let (symbols, pixels) = &found[0];
+    assert_eq!((symbols.len(), pixels.len()), (pictures.len(), pictures.len()));
+    for (other_symbols, other_pixels) in &found[1..] {
+        assert_eq!(symbols, other_symbols);
+        for (a, b) in pixels.iter().zip(other_pixels) {
+            assert_near("a picture", a, b);
+        }
+    }
+    println!("{} pictures, {} settings: the same symbols", pictures.len(), found.len());
 }
