@@ -48,6 +48,18 @@ struct Best {
     values: Vec<f32>,
 }
 
+impl Best {
+    /// Keeps the tile's latents among those of all tiles if they cost less.
+    fn consider(&mut self, tile: usize, cost: f32, latents: &[f32]) {
+        if cost < self.costs[tile] {
+            let channels = latents.len() / self.costs.len();
+            let range = tile * channels..(tile + 1) * channels;
+            self.costs[tile] = cost;
+            self.values[range.clone()].copy_from_slice(&latents[range]);
+        }
+    }
+}
+
 impl<'m> Refiner<'m> {
     /// Effort 1 to 9: from a few rounds to a few hundred. One round takes about as long as coding and decoding the tile.
     ///
@@ -108,20 +120,19 @@ impl<'m> Refiner<'m> {
         let mut moving = exact.to_vec();
         let mut best = Best { costs: vec![f32::INFINITY; count], values: exact.to_vec() };
         for round in 0..=self.rounds {
-            let symbols = quantize::quantize(&Latents::new(shape, moving.clone())?, tables, quality, lambda)?;
-            let rounded = quantize::reconstruct(&symbols, tables)?;
-            let is_rounded = round == 0 || 2 * round >= self.rounds;
-            let point = if is_rounded { rounded.values() } else { &moving };
-            let (errors, gradients) = self.errors(target, point)?;
-            for (tile, error) in errors.iter().enumerate().filter(|_| is_rounded) {
-                let range = tile * channels..(tile + 1) * channels;
-                let bits = tile_bits(&symbols, tile, tables);
-                let cost = error + lambda * curvatures[tile] * step * step * bits;
-                if cost < best.costs[tile] {
-                    best.costs[tile] = cost;
-                    best.values[range.clone()].copy_from_slice(&moving[range]);
+            let gradients = if round == 0 || 2 * round >= self.rounds {
+                let exact = Latents::new(shape, moving.clone())?;
+                let symbols = quantize::quantize(&exact, tables, quality, lambda)?;
+                let rounded = quantize::reconstruct(&symbols, tables)?;
+                let (errors, gradients) = self.errors(target, rounded.values())?;
+                for (tile, error) in errors.iter().enumerate() {
+                    let bits = tile_bits(&symbols, tile, tables);
+                    best.consider(tile, error + lambda * curvatures[tile] * step * step * bits, &moving);
                 }
-            }
+                gradients
+            } else {
+                self.errors(target, &moving)?.1
+            };
             let part = FIRST_STEP * (1.0 - 0.9 * round as f32 / self.rounds.max(1) as f32);
             for (index, (u, gradient)) in moving.iter_mut().zip(&gradients).enumerate() {
                 let rate = 0.5 * lambda * step * step * bit_slope(*u, index % channels, step, tables);

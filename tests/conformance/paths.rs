@@ -25,21 +25,20 @@ fn settings() -> Vec<(&'static str, &'static str)> {
     here.flat_map(|(_, name)| ["1", "2"].map(|threads| (name, threads))).collect()
 }
 
+/// What this program reports of some of its tests, held to an instruction set and a number of threads.
+fn run_again(tests: &mut Command, simd: &str, threads: &str) -> String {
+    let output = tests.arg("--exact").envs([("AEZ_SIMD", simd), ("RAYON_NUM_THREADS", threads)]).output();
+    let output = output.unwrap();
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{simd}, {threads} threads: {report}");
+    report
+}
+
 #[test]
 fn symbols_and_pixels_are_the_same_on_every_path() {
     for (simd, threads) in settings() {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args([
-                "--exact",
-                "vectors::files_are_read_as_recorded",
-                "vectors::previews_are_read_as_recorded",
-            ])
-            .env("AEZ_SIMD", simd)
-            .env("RAYON_NUM_THREADS", threads)
-            .output()
-            .unwrap();
-        let report = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{simd}, {threads} threads: {report}");
+        let tests = ["vectors::files_are_read_as_recorded", "vectors::previews_are_read_as_recorded"];
+        let report = run_again(Command::new(std::env::current_exe().unwrap()).args(tests), simd, threads);
         assert!(report.contains("2 passed"), "{report}");
     }
 }
@@ -51,16 +50,10 @@ fn the_command_decodes_the_same_pixels_on_every_path() {
         own.retain(|name| json::<Record>(&format!("{name}.json")).model == model);
         for (simd, threads) in settings() {
             let folder = tempfile::tempdir().unwrap();
-            let output = Command::new(env!("CARGO_BIN_EXE_aez"))
-                .args(["decompress", "--threads", threads, "--model"])
-                .arg(path(model))
-                .arg("-o")
-                .arg(folder.path())
-                .args(own.iter().map(|name| path(&format!("{name}.aez"))))
-                .env("AEZ_SIMD", simd)
-                .output()
-                .unwrap();
-            assert!(output.status.success(), "{simd}: {}", String::from_utf8_lossy(&output.stderr));
+            let model = path(model);
+            let arguments = ["decompress", "--threads", threads, "--model", model.to_str().unwrap()];
+            let files: Vec<_> = own.iter().map(|name| path(&format!("{name}.aez"))).collect();
+            aez(simd, &arguments, folder.path(), &files);
             for name in &own {
                 let shown = folder.path().join(format!("{name}.png"));
                 let found = aez::picture::read(&shown, &Limits::default()).unwrap();
@@ -112,13 +105,9 @@ fn pictures_are_read_the_same_on_every_path() {
         aez(simd, &["decompress", "-q", "--threads", threads], &shown, &coded);
         let read = |file: &PathBuf| aez::picture::read(file, &Limits::default()).unwrap().rgb;
         let pixels = files(&shown).iter().map(read).collect();
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "paths::print_symbols", "--ignored", "--nocapture"])
-            .envs([("AEZ_SIMD", simd), ("RAYON_NUM_THREADS", threads)])
-            .env("AEZ_FILES", folder("coded"))
-            .output()
-            .unwrap();
-        let report = String::from_utf8_lossy(&output.stdout);
+        let mut printer = Command::new(std::env::current_exe().unwrap());
+        printer.args(["paths::print_symbols", "--ignored", "--nocapture"]).env("AEZ_FILES", folder("coded"));
+        let report = run_again(&mut printer, simd, threads);
         let symbols = report.lines().filter(|line| line.starts_with("symbols")).map(str::to_owned).collect();
         found.push((symbols, pixels));
     }
