@@ -351,27 +351,52 @@ def read_file(data, model):
         [list(tiles[y // model.E * columns + x // model.E][y % model.E][x % model.E]) for x in range(width)]
         for y in range(height)
     ]
-    for row in picture:
-        soften(row, model.E)
-    for column in zip(*picture):
-        soften(column, model.E)
+    for lines in picture, list(zip(*picture)):
+        for line in lines:
+            soften(line, model.E)
     result["rgb"] = [level for row in picture for pixel in row for level in pixel]
     return result
 
 
-def soften(pixels, edge):
+# P and Q of section 10: for each s and i, the weights of the steps and of their sums over the channels.
+SEAMS = (
+    (
+        ((-7, -42, -126, 49, 4), (-54, 4, 4, -2, 58)),
+        ((-13, -43, -126, -202, -4), (-43, 5, 10, 11, 65)),
+        ((-20, -51, -128, -203, -281), (-30, 8, 14, 21, 67)),
+    ),
+    (
+        ((-188, -252, -122, 270, 210), (69, 46, 6, -45, -68)),
+        ((-171, -239, -110, 25, 239), (65, 50, 16, -38, -56)),
+        ((-143, -215, -95, 48, 31), (51, 58, 21, -25, -24)),
+    ),
+    (
+        ((123, -250, -94, 312, -90), (-17, 54, 6, -67, 10)),
+        ((95, -153, -44, 118, 33), (-18, 38, 11, -29, -20)),
+        ((65, -65, -8, 150, -35), (-21, 23, 8, -47, 8)),
+    ),
+)
+
+
+def soften(line, edge):
     """Softens the borders between tiles along a row or a column of pixels, in place (10)."""
-    for border in range(edge, len(pixels), edge):
-        for c in range(3):
-            s = pixels[border][c] - pixels[border - 1][c]
-            for i, part in enumerate((90, 35, 5)):
-                t = (abs(s) * part + 128) // 256 * (1 if s > 0 else -1)
-                if i < edge:
-                    before = pixels[border - 1 - i]
-                    before[c] = min(max(before[c] + t, 0), 255)
-                if i < min(edge, len(pixels) - border):
-                    beyond = pixels[border + i]
-                    beyond[c] = min(max(beyond[c] - t, 0), 255)
+    for border in range(edge, len(line), edge):
+        first, last = border - edge, min(border + edge, len(line)) - 1
+        places = [border + p - 3 for p in range(6)]
+        v = [line[min(max(place, first), last)] for place in places]
+        d = [[b - a for a, b in zip(v[j], v[j + 1])] for j in range(5)]
+        e = [sum(step) for step in d]
+        t = min(sum(abs(difference) for step in d for difference in step), 320)
+        s, f = (0, 4 * t) if t < 64 else (1, t - 64)
+        softened = {}
+        for i in range(3):
+            w, u = ([(256 - f) * a + f * b for a, b in zip(*sets)] for sets in zip(SEAMS[s][i], SEAMS[s + 1][i]))
+            for p, order, sign in (3 + i, range(5), 1), (2 - i, range(4, -1, -1), -1):
+                sums = [sum(w[n] * d[j][c] + u[n] * e[j] for n, j in enumerate(order)) for c in range(3)]
+                softened[p] = [min(max(a + (2**15 + sign * b) // 2**16, 0), 255) for a, b in zip(v[p], sums)]
+        for p, pixel in softened.items():
+            if first <= places[p] <= last:
+                line[places[p]][:] = pixel
 
 
 def read_sections(source):

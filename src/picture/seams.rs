@@ -1,50 +1,137 @@
 //! Softening the borders between tiles, which were coded each on its own.
 
 use super::tiles::Grid;
+use std::ops::Range;
 
-/// Parts of the step across a border, in 1/256, by which the pixels beside it approach each other: the nearest
-/// first. Least squares over decoded photographs gave them.
-const PARTS: [i32; 3] = [90, 35, 5];
+/// Pixels on either side of a border that are looked at, and that change.
+pub const REACH: usize = 3;
+/// Pixels across a border.
+const ACROSS: usize = 2 * REACH;
+/// Steps from pixel to pixel across a border.
+const STEPS: usize = ACROSS - 1;
+/// What the change of a pixel is a weighted sum of.
+pub const REGRESSORS: usize = 2 * STEPS;
 
-/// Softens all borders between tiles in a picture's interleaved bytes: first those between columns of tiles, then those
-/// between rows.
+/// How much happens across a border, in levels, where each set of [`WEIGHTS`] holds.
+pub const ACTIVITIES: [i32; 3] = [0, 64, 320];
+/// For each of [`ACTIVITIES`], and each distance from the border: what a pixel changes by, in 1/256 of the [`regressors`].
+/// Least squares over decoded photographs gave them: `examples/fit_seams.rs`.
+const WEIGHTS: [[[i32; REGRESSORS]; REACH]; ACTIVITIES.len()] = [
+    [
+        [-7, -42, -126, 49, 4, -54, 4, 4, -2, 58],
+        [-13, -43, -126, -202, -4, -43, 5, 10, 11, 65],
+        [-20, -51, -128, -203, -281, -30, 8, 14, 21, 67],
+    ],
+    [
+        [-188, -252, -122, 270, 210, 69, 46, 6, -45, -68],
+        [-171, -239, -110, 25, 239, 65, 50, 16, -38, -56],
+        [-143, -215, -95, 48, 31, 51, 58, 21, -25, -24],
+    ],
+    [
+        [123, -250, -94, 312, -90, -17, 54, 6, -67, 10],
+        [95, -153, -44, 118, 33, -18, 38, 11, -29, -20],
+        [65, -65, -8, 150, -35, -21, 23, 8, -47, 8],
+    ],
+];
+
+/// Softens all borders between tiles in a picture's interleaved bytes.
 ///
 /// # Panics
 /// When the picture has another number of bytes than the grid says.
 pub fn soften(rgb: &mut [u8], grid: &Grid) {
+    assert_eq!(rgb.len(), grid.width as usize * grid.height as usize * 3, "bytes of the picture");
+    crossings(grid).for_each(|crossing| crossing.soften(rgb));
+}
+
+/// All lines of pixels across borders, in the order in which they are softened: first those across the borders between columns of
+/// tiles, then those across the borders between rows.
+pub fn crossings(grid: &Grid) -> impl Iterator<Item = Crossing> + use<> {
     let (width, height, edge) = (grid.width as usize, grid.height as usize, grid.edge as usize);
-    assert_eq!(rgb.len(), width * height * 3, "bytes of the picture");
-    for row in rgb.chunks_exact_mut(width * 3) {
-        for border in (edge..width).step_by(edge) {
-            for at in border * 3..border * 3 + 3 {
-                soften_line(row, at, 3, [edge, edge.min(width - border)]);
+    let (columns, rows) = (Axis { len: width, stride: 3 }, Axis { len: height, stride: 3 * width });
+    [(columns, rows), (rows, columns)].into_iter().flat_map(move |(across, along)| {
+        let borders = (edge..across.len).step_by(edge);
+        borders.flat_map(move |border| {
+            let tiles = border - edge..(border + edge).min(across.len);
+            (0..along.len).map(move |line| Crossing::new(border, &tiles, across.stride, line * along.stride))
+        })
+    })
+}
+
+/// Columns or rows: how many, and how far apart in the bytes.
+#[derive(Clone, Copy)]
+struct Axis {
+    len: usize,
+    stride: usize,
+}
+
+/// A line of pixels across the border between two tiles, half of them on either side.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crossing {
+    /// Where each pixel begins in the bytes. In the place of those beyond the two tiles stands the nearest within.
+    pub pixels: [usize; ACROSS],
+    /// Those that lie in the two tiles.
+    pub within: Range<usize>,
+}
+
+impl Crossing {
+    /// At place `border` of an axis on which the two tiles take up `tiles`.
+    fn new(border: usize, tiles: &Range<usize>, stride: usize, start: usize) -> Self {
+        let place = |pixel: usize| (border + pixel).saturating_sub(REACH).clamp(tiles.start, tiles.end - 1);
+        Self {
+            pixels: std::array::from_fn(|pixel| start + place(pixel) * stride),
+            within: REACH - REACH.min(border - tiles.start)..REACH + REACH.min(tiles.end - border),
+        }
+    }
+
+    /// What each pixel has more than the one before it, in each channel.
+    #[must_use]
+    pub fn steps(&self, rgb: &[u8]) -> [[i32; 3]; STEPS] {
+        let level = |pixel: usize, channel: usize| i32::from(rgb[self.pixels[pixel] + channel]);
+        std::array::from_fn(|i| std::array::from_fn(|c| level(i + 1, c) - level(i, c)))
+    }
+
+    fn soften(&self, rgb: &mut [u8]) {
+        let steps = self.steps(rgb);
+        let (set, part) = interpolation(&steps);
+        for pixel in self.within.clone() {
+            let (mirrored, distance) = side(pixel);
+            let [quiet, busy] = [WEIGHTS[set][distance], WEIGHTS[set + 1][distance]];
+            let weights: [i32; REGRESSORS] =
+                std::array::from_fn(|i| quiet[i] * (256 - part) + busy[i] * part);
+            for channel in 0..3 {
+                let regressors = regressors(&steps, channel, mirrored);
+                let change: i32 = weights.iter().zip(regressors).map(|(weight, value)| weight * value).sum();
+                let level = &mut rgb[self.pixels[pixel] + channel];
+                *level = (i32::from(*level) + ((change + (1 << 15)) >> 16)).clamp(0, 255) as u8;
             }
         }
     }
-    for border in (edge..height).step_by(edge) {
-        for at in border * width * 3..(border + 1) * width * 3 {
-            soften_line(rgb, at, width * 3, [edge, edge.min(height - border)]);
-        }
-    }
 }
 
-/// Softens the step between the values at `at - stride` and `at`; the two tiles have so many values before and beyond it.
-fn soften_line(values: &mut [u8], at: usize, stride: usize, [before, beyond]: [usize; 2]) {
-    let step = i32::from(values[at]) - i32::from(values[at - stride]);
-    for (distance, part) in PARTS.into_iter().enumerate() {
-        // Rounded to the nearest, halves away from zero, so that a mirrored picture gives the mirrored result.
-        let change = step.signum() * ((step.abs() * part + 128) >> 8);
-        if distance < before {
-            shift(&mut values[at - (distance + 1) * stride], change);
-        }
-        if distance < beyond {
-            shift(&mut values[at + distance * stride], -change);
-        }
-    }
+/// Whether a pixel lies before the border, and how many lie between it and the border.
+#[must_use]
+pub fn side(pixel: usize) -> (bool, usize) {
+    if pixel < REACH { (true, REACH - 1 - pixel) } else { (false, pixel - REACH) }
 }
 
-fn shift(value: &mut u8, change: i32) {
-    *value = (i32::from(*value) + change).clamp(0, 255) as u8;
+/// Which two sets of weights hold where such steps are, the first of them and the one after it, and how much the second counts, from 0 to
+/// 256.
+#[must_use]
+pub fn interpolation(steps: &[[i32; 3]; STEPS]) -> (usize, i32) {
+    let activity = steps.as_flattened().iter().map(|step| step.abs()).sum::<i32>().min(ACTIVITIES[2]);
+    let set = usize::from(activity >= ACTIVITIES[1]);
+    let (from, to) = (ACTIVITIES[set], ACTIVITIES[set + 1]);
+    (set, (activity - from) * 256 / (to - from))
+}
+
+/// The steps from pixel to pixel in one channel, and the sums over the channels of these steps: as a pixel beyond the border sees
+/// them, or, `mirrored`, one before it.
+#[must_use]
+pub fn regressors(steps: &[[i32; 3]; STEPS], channel: usize, mirrored: bool) -> [i32; REGRESSORS] {
+    std::array::from_fn(|i| {
+        let step = if mirrored { steps[STEPS - 1 - i % STEPS].map(|level| -level) } else { steps[i % STEPS] };
+        if i < STEPS { step[channel] } else { step.iter().sum() }
+    })
 }
 
 #[cfg(test)]
@@ -60,14 +147,34 @@ mod tests {
         let mut stepped = picture(8);
         soften(&mut stepped, &grid);
         let row: Vec<u8> = stepped.iter().step_by(3).copied().collect();
-        assert_eq!(row[..4], [100; 4]);
-        assert_eq!(row[4..12], [100, 102, 114, 135, 165, 186, 198, 200]);
+        assert_eq!((&row[..5], &row[11..]), (&[100; 5][..], &[200; 5][..]));
+        assert!(row[7] > 120 && row[8] < 180 && row[7..9].is_sorted(), "{row:?}");
         let mut elsewhere = picture(4);
         soften(&mut elsewhere, &grid);
         assert_eq!(elsewhere, picture(4));
     }
 
+    #[test]
+    fn sets_of_weights_pass_into_each_other() {
+        let with = |activity: i32| interpolation(&[[activity, 0, 0], [0; 3], [0; 3], [0; 3], [0; 3]]);
+        assert_eq!(
+            [0, 1, 63, 64, 192, 320, 765].map(with),
+            [(0, 0), (0, 4), (0, 252), (1, 0), (1, 128), (1, 256), (1, 256)]
+        );
+    }
+
     proptest! {
+        #[test]
+        fn gray_stays_gray_and_flat_stays_flat(levels in prop::collection::vec(any::<u8>(), 48), level: u8) {
+            let grid = Grid { width: 16, height: 3, edge: 8 };
+            let mut gray: Vec<u8> = levels.iter().flat_map(|&level| [level; 3]).collect();
+            soften(&mut gray, &grid);
+            prop_assert!(gray.as_chunks::<3>().0.iter().all(|pixel| *pixel == [pixel[0]; 3]));
+            let mut flat = vec![level; 144];
+            soften(&mut flat, &grid);
+            prop_assert_eq!(flat, vec![level; 144]);
+        }
+
         /// Any size and any bytes, tiles narrower than the reach included; transposing the picture transposes what
         /// happens at borders of one direction.
         #[test]
