@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    Distortion, Point, Results,
+    Distortion, Point, Results, Seams,
     bd_rate::{BdRate, bd_rate},
 };
 
@@ -72,12 +72,24 @@ impl Results {
             );
         }
         for (codec, points) in &self.curves {
-            for Point { quality, bytes, bpp, distortion: Distortion { psnr, ms_ssim } } in points {
+            for Point { quality, bytes, bpp, distortion: Distortion { psnr, ms_ssim }, .. } in points {
                 let _ = writeln!(
                     text,
                     "{codec:<12} {quality:>7} {bytes:>10.1} {bpp:>9.4} {psnr:>7.2} {ms_ssim:>8.4}"
                 );
             }
+        }
+        let points = self.curves.iter().flat_map(|(codec, points)| points.iter().map(move |p| (codec, p)));
+        let mut seams = points.filter_map(|(codec, p)| Some((codec, p.quality, p.seams?.ratio()))).peekable();
+        if seams.peek().is_some() {
+            let reach = Seams::REACH;
+            let _ = writeln!(
+                text,
+                "\nerror within {reach} pixels of a border between tiles, over that of the rest"
+            );
+        }
+        for (codec, quality, ratio) in seams {
+            let _ = writeln!(text, "{codec:<12} {quality:>7} {ratio:>10.3}");
         }
         let comparisons = self.comparisons();
         if !comparisons.is_empty() {
@@ -99,7 +111,7 @@ mod tests {
     fn curve(points: &[(f64, f64)]) -> Vec<Point> {
         let point = |&(bytes, psnr): &(f64, f64)| {
             let distortion = Distortion { psnr, ms_ssim: 0.5 };
-            Point { quality: 1, bytes, bpp: bytes / 10.0, distortion }
+            Point { quality: 1, bytes, bpp: bytes / 10.0, distortion, seams: None }
         };
         points.iter().map(point).collect()
     }

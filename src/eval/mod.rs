@@ -18,7 +18,7 @@ pub use sweep::{Coded, Measured, Sweep, Swept};
 
 use crate::{
     error::Result,
-    picture::{Picture, ms_ssim, psnr},
+    picture::{Picture, metrics::mse_in_and_out, ms_ssim, psnr},
 };
 
 /// The name of this codec in results.
@@ -46,6 +46,9 @@ pub struct Row {
     pub bpp: f64,
     #[serde(flatten)]
     pub distortion: Distortion,
+    /// Of this codec alone, where a picture has several tiles.
+    #[serde(flatten)]
+    pub seams: Option<Seams>,
     /// Seconds from a picture in memory to a file in memory.
     pub encode_s: f64,
     /// Seconds from a file in memory to a picture in memory.
@@ -60,6 +63,18 @@ pub struct Point {
     pub bpp: f64,
     #[serde(flatten)]
     pub distortion: Distortion,
+    /// Of the pictures with several tiles.
+    #[serde(flatten)]
+    pub seams: Option<Seams>,
+}
+
+/// How much the borders between tiles show: mean squared errors of bytes, or the mean of them over pictures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Seams {
+    /// Of the pixels within [`Seams::REACH`] of a border.
+    pub border_mse: f64,
+    /// Of all others.
+    pub inner_mse: f64,
 }
 
 /// All that was measured; `results.json` is this.
@@ -87,6 +102,38 @@ impl Distortion {
 
     fn mean(all: &[Self]) -> Self {
         Self { psnr: mean(all.iter().map(|d| d.psnr)), ms_ssim: mean(all.iter().map(|d| d.ms_ssim)) }
+    }
+}
+
+impl Seams {
+    /// Pixels on either side of a border that count for it.
+    pub const REACH: u32 = 2;
+
+    /// Compares a decoded picture with the original; `None` where it has but one tile, or nothing apart from borders.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`](crate::Error::Misuse) when the sizes differ.
+    pub fn between(original: &Picture, decoded: &Picture, edge: u32) -> Result<Option<Self>> {
+        let at_border = |x: u32, len: u32| {
+            let (after, before) = (x % edge, edge - x % edge);
+            (x >= edge && after < Self::REACH) || (before <= Self::REACH && x + before < len)
+        };
+        let Picture { width, height, .. } = *original;
+        let [border_mse, inner_mse] =
+            mse_in_and_out(original, decoded, |x, y| at_border(x, width) || at_border(y, height))?;
+        Ok((border_mse.is_finite() && inner_mse.is_finite()).then_some(Self { border_mse, inner_mse }))
+    }
+
+    /// The error at borders in the measure of that elsewhere.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        self.border_mse / self.inner_mse
+    }
+
+    fn mean(all: &[Self]) -> Option<Self> {
+        let mean = |part: fn(&Self) -> f64| mean(all.iter().map(part));
+        (!all.is_empty())
+            .then(|| Self { border_mse: mean(|s| s.border_mse), inner_mse: mean(|s| s.inner_mse) })
     }
 }
 
@@ -136,6 +183,7 @@ fn curves(rows: &[Row]) -> BTreeMap<String, Vec<Point>> {
         bytes: mean(rows.iter().map(|row| row.bytes as f64)),
         bpp: mean(rows.iter().map(|row| row.bpp)),
         distortion: Distortion::mean(&rows.iter().map(|row| row.distortion).collect::<Vec<_>>()),
+        seams: Seams::mean(&rows.iter().filter_map(|row| row.seams).collect::<Vec<_>>()),
     };
     groups
         .into_iter()
@@ -167,7 +215,17 @@ mod tests {
     fn row(quality: u32, bytes: u64, psnr: f64) -> Row {
         let distortion = Distortion { psnr, ms_ssim: 0.5 };
         let (path, codec) = ("x.png".into(), CODEC.into());
-        Row { path, codec, quality, bytes, bpp: bytes as f64 / 8.0, distortion, encode_s: 0.0, decode_s: 0.0 }
+        Row {
+            path,
+            codec,
+            quality,
+            bytes,
+            bpp: bytes as f64 / 8.0,
+            distortion,
+            seams: None,
+            encode_s: 0.0,
+            decode_s: 0.0,
+        }
     }
 
     #[test]
@@ -188,6 +246,34 @@ mod tests {
         let words: Vec<Vec<_>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(words[1], ["unquantized", "-", "-", "-", "35.00", "0.9000"]);
         assert_eq!(words[3], ["aez", "80", "200.0", "25.0000", "25.00", "0.5000"]);
+    }
+
+    #[test]
+    fn borders_are_those_between_tiles() {
+        let original = Picture::from_rgb(20, 8, vec![100; 480]);
+        let wrong_at = |columns: &[usize]| {
+            let mut decoded = original.clone();
+            for (at, byte) in decoded.rgb.iter_mut().enumerate() {
+                *byte += if columns.contains(&(at / 3 % 20)) { 2 } else { 0 };
+            }
+            Seams::between(&original, &decoded, 8).unwrap().unwrap()
+        };
+        // Columns 6 to 9 and 14 to 17 lie at the borders; the picture's own edge is none.
+        assert_eq!(wrong_at(&[6, 9, 14, 17]), Seams { border_mse: 2.0, inner_mse: 0.0 });
+        assert_eq!(wrong_at(&[0, 5, 10, 13, 18, 19]), Seams { border_mse: 0.0, inner_mse: 2.0 });
+        assert_eq!(Seams::between(&original, &original, 20).unwrap(), None);
+        let seams =
+            |border_mse| Row { seams: Some(Seams { border_mse, inner_mse: 2.0 }), ..row(75, 8, 20.0) };
+        let rows = vec![seams(3.0), seams(5.0), row(75, 8, 20.0), row(10, 8, 20.0)];
+        let results = Results::new(vec![Measured { unquantized: None, rows }]);
+        assert_eq!(results.curves[CODEC][0].seams, None);
+        assert_eq!(results.curves[CODEC][1].seams.unwrap().ratio(), 2.0);
+        assert!(
+            results.table().ends_with("of the rest\naez               75      2.000\n"),
+            "{}",
+            results.table()
+        );
+        assert_eq!(serde_json::to_value(&results).unwrap()["images"][0]["border_mse"], 3.0);
     }
 
     #[test]

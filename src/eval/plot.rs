@@ -217,6 +217,7 @@ mod tests {
             bytes: 50 << step,
             bpp: f64::from(50 << step) / 1000.0,
             distortion: Distortion { psnr: 20.0 + f64::from(step), ms_ssim: 0.9 },
+            seams: None,
             encode_s: 0.0,
             decode_s: 0.0,
         };

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{CODEC, Distortion, Row};
+use super::{CODEC, Distortion, Row, Seams};
 use crate::{
     codec::{Decoder, Encoder, Refiner},
     error::Result,
@@ -55,6 +55,7 @@ impl Coded {
             bytes: self.bytes,
             bpp: self.bytes as f64 * 8.0 / pixels,
             distortion: Distortion::between(original, &self.picture)?,
+            seams: None,
             encode_s: self.encode_s,
             decode_s: self.decode_s,
         })
@@ -66,6 +67,8 @@ impl Coded {
 pub struct Swept {
     /// What the network alone does to it.
     pub unquantized: Distortion,
+    /// Edge of its tiles, in pixels.
+    pub tile: u32,
     /// In the order of the qualities.
     pub coded: Vec<Coded>,
 }
@@ -91,7 +94,8 @@ impl Sweep<'_> {
             Ok(Coded { quality, bytes, picture, encode_s: analysis_s + coding_s, decode_s })
         };
         let coded = self.qualities.iter().map(code).collect::<Result<_>>()?;
-        Ok(Swept { unquantized: Distortion::between(picture, &network)?, coded })
+        let tile = self.model.tile() as u32;
+        Ok(Swept { unquantized: Distortion::between(picture, &network)?, tile, coded })
     }
 
     /// The rows of a picture; `path` names it in the results.
@@ -109,7 +113,11 @@ impl Swept {
     /// # Errors
     /// As for [`Distortion::between`].
     pub fn measured(&self, path: &str, original: &Picture) -> Result<Measured> {
-        let rows = self.coded.iter().map(|coded| coded.row(path, CODEC, original)).collect::<Result<_>>()?;
+        let row = |coded: &Coded| {
+            let seams = Seams::between(original, &coded.picture, self.tile)?;
+            Ok(Row { seams, ..coded.row(path, CODEC, original)? })
+        };
+        let rows = self.coded.iter().map(row).collect::<Result<_>>()?;
         Ok(Measured { unquantized: Some(self.unquantized), rows })
     }
 }

@@ -15,6 +15,24 @@ pub fn mse(a: &Picture, b: &Picture) -> Result<f64> {
     Ok(sum as f64 / a.rgb.len() as f64)
 }
 
+/// The mean squared error of the pixels that `within` picks by column and row, and that of all others; NaN where there are
+/// none.
+///
+/// # Errors
+/// [`Error::Misuse`] when the sizes differ.
+pub fn mse_in_and_out(a: &Picture, b: &Picture, within: impl Fn(u32, u32) -> bool) -> Result<[f64; 2]> {
+    check_sizes(a, b)?;
+    let (mut sums, mut counts) = ([0u64; 2], [0u64; 2]);
+    let pixels = a.rgb.as_chunks::<3>().0.iter().zip(b.rgb.as_chunks::<3>().0);
+    let places = (0..a.height).flat_map(|y| (0..a.width).map(move |x| (x, y)));
+    for ((x, y), (one, other)) in places.zip(pixels) {
+        let part = usize::from(!within(x, y));
+        sums[part] += one.iter().zip(other).map(|(&p, &q)| u64::from(p.abs_diff(q)).pow(2)).sum::<u64>();
+        counts[part] += 3;
+    }
+    Ok([0, 1].map(|part| sums[part] as f64 / counts[part] as f64))
+}
+
 /// The peak signal-to-noise ratio in decibels, over all three channels together; infinite for equal pictures.
 ///
 /// # Errors

@@ -183,7 +183,7 @@ impl Page<'_> {
             rows.push((true, cells));
         }
         for (codec, curve) in &self.results.curves {
-            for Point { quality, bytes, bpp, distortion } in curve {
+            for Point { quality, bytes, bpp, distortion, .. } in curve {
                 let figures = [format!("{bytes:.1}"), format!("{bpp:.4}")];
                 let mut cells = vec![title(codec).to_owned(), quality.to_string()];
                 cells.extend(figures);

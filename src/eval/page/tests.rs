@@ -13,6 +13,7 @@ fn results() -> Results {
         bytes: u64::from(quality) * 100,
         bpp: f64::from(quality),
         distortion: Distortion { psnr: 20.0 + f64::from(quality), ms_ssim: 0.9 },
+        seams: None,
         encode_s: 0.25,
         decode_s: 0.5,
     };
