@@ -13,6 +13,8 @@ pub const CURVES: &str = "losses.svg";
 /// The paper's number of training pictures, and of the tiles that it sees in 121 epochs.
 const PAPER_PICTURES: u64 = 5000;
 const PAPER_TILES: u64 = 121 * PAPER_PICTURES;
+/// The command at the paper's size.
+const FULL_SIZE: &str = "aez experiment paper --data stl10:stl10_binary --out paper";
 /// Differences smaller than this many decibels are not told from none.
 const NEGLIGIBLE: f64 = 0.05;
 
@@ -71,7 +73,7 @@ fn size(
         writeln!(
             text,
             "**This is smaller than the paper's experiment**: {:.2} % of the training{network}. What holds here need not \
-             hold there.\n",
+             hold there. The whole of it, with STL-10 in the folder `stl10_binary`:\n\n```sh\n{FULL_SIZE}\n```\n",
             100.0 * share
         )?;
     }
