@@ -9,6 +9,9 @@ use rand_chacha::ChaCha8Rng;
 /// Tiles in memory at once meanwhile.
 const GAIN_BATCH: usize = 32;
 
+/// Most steps that a latent of a training tile may lie from its centre: a [`Prior`] reaches to 512.
+const MOST_STEPS: f32 = 500.0;
+
 /// What is known of a network's latents.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Calibration {
@@ -26,7 +29,8 @@ pub struct Calibration {
 ///
 /// The steps make each latent cost the same error: they are inverse to the length of the pixels' derivative with respect to
 /// the latent, which for small steps is the least error at a given rate (Goyal, "Theoretical foundations of transform
-/// coding", 2001). Their common scale makes an average tile take `bytes` bytes at quality 75.
+/// coding", 2001). Their common scale makes an average tile take `bytes` bytes at quality 75, or less where few latents are alive
+/// and smaller steps would take them beyond what the prior holds.
 ///
 /// # Errors
 /// [`crate::Error::Misuse`] when there are no tiles, or the network's output is not finite.
@@ -43,11 +47,12 @@ pub fn calibrate(
     let shape = Shape { rows: tile_count, columns: 1, channels: config.latents as u32 };
     let (centres, deviations) = moments(&latents, config.latents);
     let gains = gains(parameters, &tiles[..tiles.len().min(gain_tiles * config.tile_len())], seed)?;
-    // A dead latent moves no pixel: one step for all of its values.
+    // Where a latent moves no pixel, one step for all of its values. One that merely never changes needs a step like any other: its
+    // reconstruction point is off by a small part of it.
     let relative: Vec<f32> = gains
         .iter()
         .zip(&deviations)
-        .map(|(gain, deviation)| if gain * deviation > 1e-9 { 1.0 / gain } else { 1e3 * (deviation + 1.0) })
+        .map(|(gain, deviation)| if *gain > 1e-9 { 1.0 / gain } else { 1e3 * (deviation + 1.0) })
         .collect();
     let rate = |scale: f32| -> Result<(f64, Quantizer, Prior)> {
         let steps = relative.iter().map(|step| step * scale).collect();
@@ -63,8 +68,10 @@ pub fn calibrate(
         let symbols = Symbols::new(shape, coordinates.iter().enumerate().map(nearest).collect())?;
         Ok((tables.ideal_bits(&symbols) / shape.cells() as f64 / 8.0, quantizer, prior))
     };
-    // Bisection of the logarithm of the scale; the rate falls as the steps grow.
-    let (mut low, mut high) = (-20.0f32, 10.0f32);
+    let away = latents.chunks_exact(config.latents).flat_map(|tile| tile.iter().zip(&centres).zip(&relative));
+    let farthest = away.map(|((latent, centre), step)| (latent - centre).abs() / step).fold(0.0, f32::max);
+    // Bisection of the logarithm of the scale; the rate falls as the steps grow, as long as all latents are in reach.
+    let (mut low, mut high) = ((farthest / MOST_STEPS).log2().clamp(-20.0, 10.0), 10.0f32);
     for _ in 0..20 {
         let middle = 0.5 * (low + high);
         if rate(middle.exp2())?.0 > bytes { low = middle } else { high = middle }
@@ -108,4 +115,27 @@ fn gains(parameters: &Parameters, tiles: &[f32], seed: u64) -> Result<Vec<f32>> 
     }
     let count = (tiles.len() / config.tile_len()).max(1) as f64;
     Ok(squares.into_iter().map(|sum| (sum / count).sqrt() as f32).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Config, init};
+
+    #[test]
+    fn steps_never_take_latents_out_of_reach() {
+        let config = Config { tile: 8, channels: 4, reductions: 1, latents: 3, ..Config::default() };
+        let parameters = init::xavier(config, 1).unwrap();
+        let tiles: Vec<f32> = (0..40 * config.tile_len()).map(|i| (i * i % 251) as f32 / 251.0).collect();
+        let latents = Analysis::new(config, &parameters, nn::Path::best()).run(&tiles);
+        let reach = |bytes: f64| {
+            let mut coordinates = latents.clone();
+            calibrate(&parameters, &tiles, 40, bytes, 1).unwrap().quantizer.normalize(&mut coordinates);
+            coordinates.into_iter().fold(0.0, |most: f32, u| most.max(u.abs()))
+        };
+        assert!(reach(0.5) < 100.0);
+        // More bytes than three latents can take.
+        let most = reach(1000.0);
+        assert!((400.0..512.0).contains(&most), "{most}");
+    }
 }
