@@ -12,7 +12,7 @@ use aez::{
     model::Model,
     picture::{
         self, Grid, Picture,
-        seams::{ACTIVITIES, REACH, REGRESSORS, crossings, interpolation, regressors, side},
+        seams::{ACTIVITIES, REACH, REGRESSORS, UNIT, crossings, interpolation, regressors, side},
     },
 };
 use nalgebra::{DMatrix, DVector};
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let weights = weights.rows(set * REGRESSORS, REGRESSORS);
             println!(
                 "{:?},",
-                weights.iter().map(|weight| (weight * 256.0).round() as i32).collect::<Vec<_>>()
+                weights.iter().map(|weight| (weight * f64::from(UNIT)).round() as i32).collect::<Vec<_>>()
             );
         }
     }
@@ -76,7 +76,8 @@ fn add(
     for crossing in crossings(grid).filter(|crossing| crossing.within == (0..2 * REACH)) {
         let steps = crossing.steps(coded);
         let (set, part) = interpolation(&steps);
-        let parts = [(set, 1.0 - f64::from(part) / 256.0), (set + 1, f64::from(part) / 256.0)];
+        let parts =
+            [(set, 1.0 - f64::from(part) / f64::from(UNIT)), (set + 1, f64::from(part) / f64::from(UNIT))];
         for (channel, mirrored) in
             [0, 1, 2].into_iter().flat_map(|channel| [(channel, false), (channel, true)])
         {

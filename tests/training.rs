@@ -18,6 +18,7 @@ use aez::{
         recipe::{Init, Recipe},
         run::{self, Event, Files, Options},
         spec::{Source, Spec},
+        start::Weights,
     },
 };
 use safetensors::SafeTensors;
@@ -201,6 +202,25 @@ fn a_run_that_diverges_is_stopped_and_can_go_on_at_a_lower_rate() {
     let calm = Recipe { rate: 1e-4, linear_rate: 1e-4, ..wild.recipe.clone() };
     train(&data, &Options { recipe: calm, resume: true, ..wild.clone() }).unwrap();
     assert!(Model::load(&wild.out).is_ok());
+}
+
+#[test]
+fn a_run_begins_with_the_weights_of_a_model_or_of_a_checkpoint() {
+    let place = Place::new();
+    let data = place.data();
+    let first = place.options("first", CONFIG);
+    train(&data, &first).unwrap();
+    let weights = |path: &Path| Model::load(path).unwrap().parameters().unwrap();
+    for start in [first.out.clone(), Files::beside(&first.out).checkpoint] {
+        let recipe = Recipe { init: Init::Weights, epochs: 0.0, ..first.recipe.clone() };
+        let start = Some(Weights::File(start));
+        let second = Options { recipe, weights: start, out: place.path("second"), ..first.clone() };
+        train(&data, &second).unwrap();
+        assert_eq!(weights(&second.out), weights(&first.out));
+        let other = Options { config: Config { latents: 10, ..CONFIG }, ..second };
+        let told = train(&data, &other).unwrap_err().to_string();
+        assert!(told.contains("first") && told.contains("another network"), "{told}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use aez::{
         recipe::{Init, Recipe},
         run::{self, Event, Files, Options},
         spec::Spec,
+        start::Weights as StartingWeights,
     },
 };
 use candle_core::Device;
@@ -54,8 +55,9 @@ pub struct Args {
     /// Learning rate of the convolutions [default: the recipe's]; the linear layers' keeps its proportion
     #[arg(long, value_name = "X", value_parser = positive)]
     lr: Option<f64>,
-    /// Starting weights: klt, xavier, or the checkpoint of another run [default: the recipe's]
-    #[arg(long, value_name = "klt|xavier|FILE")]
+    /// Starting weights: klt, xavier, those of a model file or of another run's checkpoint, or those of the built-in model
+    /// (`default`) [default: the recipe's]
+    #[arg(long, value_name = "klt|xavier|default|FILE")]
     init: Option<Start>,
     /// Channels at full resolution: fewer make a faster, worse network
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -87,7 +89,7 @@ pub struct Args {
 enum Start {
     Klt,
     Xavier,
-    Checkpoint(PathBuf),
+    Weights(StartingWeights),
 }
 
 impl FromStr for Start {
@@ -97,7 +99,8 @@ impl FromStr for Start {
         Ok(match text {
             "klt" => Self::Klt,
             "xavier" => Self::Xavier,
-            path => Self::Checkpoint(path.into()),
+            "default" => Self::Weights(StartingWeights::Builtin),
+            path => Self::Weights(StartingWeights::File(path.into())),
         })
     }
 }
@@ -161,9 +164,9 @@ impl Args {
         match &self.init {
             Some(Start::Klt) => recipe.init = Init::Klt,
             Some(Start::Xavier) => recipe.init = Init::Xavier,
-            Some(Start::Checkpoint(path)) => {
-                recipe.init = Init::Checkpoint;
-                weights = Some(path.clone());
+            Some(Start::Weights(start)) => {
+                recipe.init = Init::Weights;
+                weights = Some(start.clone());
             }
             None => {}
         }

@@ -120,19 +120,23 @@ impl<'m> Refiner<'m> {
         let mut moving = exact.to_vec();
         let mut best = Best { costs: vec![f32::INFINITY; count], values: exact.to_vec() };
         for round in 0..=self.rounds {
-            let gradients = if round == 0 || 2 * round >= self.rounds {
+            let (variable, errors) = if round == 0 || 2 * round >= self.rounds {
                 let exact = Latents::new(shape, moving.clone())?;
                 let symbols = quantize::quantize(&exact, tables, quality, lambda)?;
                 let rounded = quantize::reconstruct(&symbols, tables)?;
-                let (errors, gradients) = self.errors(target, rounded.values())?;
-                for (tile, error) in errors.iter().enumerate() {
+                let (variable, errors) = self.errors(target, rounded.values())?;
+                for (tile, error) in errors.to_vec1::<f32>()?.into_iter().enumerate() {
                     let bits = tile_bits(&symbols, tile, tables);
                     best.consider(tile, error + lambda * curvatures[tile] * step * step * bits, &moving);
                 }
-                gradients
+                (variable, errors)
             } else {
-                self.errors(target, &moving)?.1
+                self.errors(target, &moving)?
             };
+            if round == self.rounds {
+                break;
+            }
+            let gradients = self.gradient(&errors.sum_all()?, &variable)?;
             let part = FIRST_STEP * (1.0 - 0.9 * round as f32 / self.rounds.max(1) as f32);
             for (index, (u, gradient)) in moving.iter_mut().zip(&gradients).enumerate() {
                 let rate = 0.5 * lambda * step * step * bit_slope(*u, index % channels, step, tables);
@@ -142,13 +146,12 @@ impl<'m> Refiner<'m> {
         Ok(best.values)
     }
 
-    /// Sum of squared errors of each tile, and its gradient by the latents in base steps.
-    fn errors(&self, target: &Target, latents: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
+    /// The latents in base steps as a variable, and the sum of squared errors of each tile.
+    fn errors(&self, target: &Target, latents: &[f32]) -> Result<(Var, Tensor)> {
         let (latents, decoded) = self.decode(target, latents)?;
         let errors =
             (decoded - &target.tiles)?.sqr()?.broadcast_mul(&target.inside)?.flatten_from(1)?.sum(1)?;
-        let gradient = self.gradient(&errors.sum_all()?, &latents)?;
-        Ok((errors.to_vec1()?, gradient))
+        Ok((latents, errors))
     }
 
     /// For each tile the error that a change of one latent by a base step makes, in the mean over its latents. They are about the

@@ -123,6 +123,20 @@ mod tests {
     use crate::model::{Config, init};
 
     #[test]
+    fn a_latent_that_never_changes_has_a_step_like_the_others() {
+        let config = Config { tile: 8, channels: 4, reductions: 1, latents: 3, ..Config::default() };
+        let mut parameters = init::xavier(config, 1).unwrap();
+        let column = parameters.get_mut("encoder.linear.weight").iter_mut().step_by(config.latents);
+        column.for_each(|weight| *weight = 0.0);
+        parameters.get_mut("encoder.linear.bias")[0] = 0.5;
+        let tiles: Vec<f32> = (0..40 * config.tile_len()).map(|i| (i * i % 251) as f32 / 251.0).collect();
+        let Calibration { quantizer, deviations, .. } = calibrate(&parameters, &tiles, 40, 0.5, 1).unwrap();
+        let steps = quantizer.steps();
+        assert!((deviations[0], quantizer.centres()[0]) == (0.0, 0.5) && deviations[1] > 0.0);
+        assert!((0.1..10.0).contains(&(steps[0] / steps[1])), "{steps:?}");
+    }
+
+    #[test]
     fn steps_never_take_latents_out_of_reach() {
         let config = Config { tile: 8, channels: 4, reductions: 1, latents: 3, ..Config::default() };
         let parameters = init::xavier(config, 1).unwrap();

@@ -26,7 +26,7 @@ use crate::{
 };
 use candle_core::{Device, Tensor};
 use file::ModelFile;
-use network::{Analysis, Synthesis};
+use network::{Analysis, Source, Synthesis};
 use serde::{Deserialize, Serialize};
 use std::{borrow::Cow, fs, path::Path, sync::OnceLock};
 
@@ -241,6 +241,14 @@ impl Model {
     #[must_use]
     pub fn latents(&self) -> usize {
         self.file.config.latents
+    }
+
+    /// All numbers of the network, those that are stored in 8 bits restored.
+    ///
+    /// # Errors
+    /// None that a model which was read can have.
+    pub fn parameters(&self) -> Result<Parameters> {
+        Parameters::from_fn(self.file.config, |name, _| Ok(self.file.values(name).into_owned()))
     }
 
     /// The distributions of the latents.

@@ -1,7 +1,7 @@
 //! Softening the borders between tiles, which were coded each on its own.
 
 use super::tiles::Grid;
-use std::ops::Range;
+use std::{array::from_fn, ops::Range};
 
 /// Pixels on either side of a border that are looked at, and that change.
 pub const REACH: usize = 3;
@@ -12,9 +12,12 @@ const STEPS: usize = ACROSS - 1;
 /// What the change of a pixel is a weighted sum of.
 pub const REGRESSORS: usize = 2 * STEPS;
 
+/// What counts as one among [`WEIGHTS`], and among the parts of an [`interpolation`].
+pub const UNIT: i32 = 256;
+
 /// How much happens across a border, in levels, where each set of [`WEIGHTS`] holds.
 pub const ACTIVITIES: [i32; 3] = [0, 64, 320];
-/// For each of [`ACTIVITIES`], and each distance from the border: what a pixel changes by, in 1/256 of the [`regressors`].
+/// For each of [`ACTIVITIES`], and each distance from the border: what a pixel changes by, in `1 / UNIT` of the [`regressors`].
 /// Least squares over decoded photographs gave them: `examples/fit_seams.rs`.
 const WEIGHTS: [[[i32; REGRESSORS]; REACH]; ACTIVITIES.len()] = [
     [
@@ -78,7 +81,7 @@ impl Crossing {
     fn new(border: usize, tiles: &Range<usize>, stride: usize, start: usize) -> Self {
         let place = |pixel: usize| (border + pixel).saturating_sub(REACH).clamp(tiles.start, tiles.end - 1);
         Self {
-            pixels: std::array::from_fn(|pixel| start + place(pixel) * stride),
+            pixels: from_fn(|pixel| start + place(pixel) * stride),
             within: REACH - REACH.min(border - tiles.start)..REACH + REACH.min(tiles.end - border),
         }
     }
@@ -87,22 +90,24 @@ impl Crossing {
     #[must_use]
     pub fn steps(&self, rgb: &[u8]) -> [[i32; 3]; STEPS] {
         let level = |pixel: usize, channel: usize| i32::from(rgb[self.pixels[pixel] + channel]);
-        std::array::from_fn(|i| std::array::from_fn(|c| level(i + 1, c) - level(i, c)))
+        from_fn(|i| from_fn(|c| level(i + 1, c) - level(i, c)))
     }
 
     fn soften(&self, rgb: &mut [u8]) {
         let steps = self.steps(rgb);
         let (set, part) = interpolation(&steps);
-        for pixel in self.within.clone() {
-            let (mirrored, distance) = side(pixel);
-            let [quiet, busy] = [WEIGHTS[set][distance], WEIGHTS[set + 1][distance]];
-            let weights: [i32; REGRESSORS] =
-                std::array::from_fn(|i| quiet[i] * (256 - part) + busy[i] * part);
-            for channel in 0..3 {
-                let regressors = regressors(&steps, channel, mirrored);
-                let change: i32 = weights.iter().zip(regressors).map(|(weight, value)| weight * value).sum();
+        let [quiet, busy] = [WEIGHTS[set], WEIGHTS[set + 1]];
+        let weights: [[i32; REGRESSORS]; REACH] =
+            from_fn(|distance| from_fn(|i| quiet[distance][i] * (UNIT - part) + busy[distance][i] * part));
+        for channel in 0..3 {
+            let seen = [false, true].map(|mirrored| regressors(&steps, channel, mirrored));
+            for pixel in self.within.clone() {
+                let (mirrored, distance) = side(pixel);
+                let products = weights[distance].iter().zip(seen[usize::from(mirrored)]);
+                let change: i32 = products.map(|(weight, value)| weight * value).sum();
                 let level = &mut rgb[self.pixels[pixel] + channel];
-                *level = (i32::from(*level) + ((change + (1 << 15)) >> 16)).clamp(0, 255) as u8;
+                let change = (change + UNIT * UNIT / 2).div_euclid(UNIT * UNIT);
+                *level = (i32::from(*level) + change).clamp(0, 255) as u8;
             }
         }
     }
@@ -115,20 +120,20 @@ pub fn side(pixel: usize) -> (bool, usize) {
 }
 
 /// Which two sets of weights hold where such steps are, the first of them and the one after it, and how much the second counts, from 0 to
-/// 256.
+/// [`UNIT`].
 #[must_use]
 pub fn interpolation(steps: &[[i32; 3]; STEPS]) -> (usize, i32) {
     let activity = steps.as_flattened().iter().map(|step| step.abs()).sum::<i32>().min(ACTIVITIES[2]);
     let set = usize::from(activity >= ACTIVITIES[1]);
     let (from, to) = (ACTIVITIES[set], ACTIVITIES[set + 1]);
-    (set, (activity - from) * 256 / (to - from))
+    (set, (activity - from) * UNIT / (to - from))
 }
 
 /// The steps from pixel to pixel in one channel, and the sums over the channels of these steps: as a pixel beyond the border sees
 /// them, or, `mirrored`, one before it.
 #[must_use]
 pub fn regressors(steps: &[[i32; 3]; STEPS], channel: usize, mirrored: bool) -> [i32; REGRESSORS] {
-    std::array::from_fn(|i| {
+    from_fn(|i| {
         let step = if mirrored { steps[STEPS - 1 - i % STEPS].map(|level| -level) } else { steps[i % STEPS] };
         if i < STEPS { step[channel] } else { step.iter().sum() }
     })

@@ -16,5 +16,5 @@ pub mod optimizer;
 pub mod recipe;
 pub mod run;
 pub mod spec;
-mod start;
+pub mod start;
 pub mod stl10;

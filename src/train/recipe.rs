@@ -12,8 +12,8 @@ pub enum Init {
     Klt,
     /// The paper's: uniform after Glorot and Bengio, biases 0.01.
     Xavier,
-    /// Those of a checkpoint of another run.
-    Checkpoint,
+    /// Those of another run's checkpoint, or of a model.
+    Weights,
 }
 
 /// What training makes small, besides the rate.

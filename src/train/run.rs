@@ -9,7 +9,7 @@ use super::{
     loss::{Rounding, loss},
     measure::{Network, code, reconstruct},
     recipe::{Init, Recipe},
-    start::{check_same, start},
+    start::{Weights, check_same, start},
 };
 use crate::{
     error::{Error, Result},
@@ -44,8 +44,8 @@ pub struct Options {
     /// The model file. The run's log, curves, examples and checkpoint lie beside it, as `MODEL.csv`, `MODEL.svg`,
     /// `MODEL.png` and `MODEL.checkpoint`.
     pub out: PathBuf,
-    /// The checkpoint whose weights to begin with, for [`Init::Checkpoint`].
-    pub weights: Option<PathBuf>,
+    /// Where the weights to begin with are, for [`Init::Weights`].
+    pub weights: Option<Weights>,
     /// Go on from the checkpoint.
     pub resume: bool,
     /// Train for this long in all, over every part of the run, in the place of the recipe's number of epochs.
@@ -346,7 +346,7 @@ impl<'a> Run<'a> {
             init: match recipe.init {
                 Init::Klt => "klt".into(),
                 Init::Xavier => "xavier".into(),
-                Init::Checkpoint => "checkpoint".into(),
+                Init::Weights => "weights".into(),
             },
             seed: *seed,
             epochs: self.epoch(),

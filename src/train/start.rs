@@ -9,8 +9,40 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    model::init,
+    model::{Model, Parameters, init},
 };
+use std::{fmt, path::PathBuf};
+
+/// Where the weights to begin with are.
+#[derive(Debug, Clone)]
+pub enum Weights {
+    /// In the built-in model.
+    Builtin,
+    /// In a checkpoint, whose averaged weights are taken, or in a model file.
+    File(PathBuf),
+}
+
+impl Weights {
+    fn load(&self) -> Result<Parameters> {
+        match self {
+            Self::Builtin => Model::builtin()?.parameters(),
+            Self::File(path) => match Checkpoint::load_weights(path) {
+                // No checkpoint; a model then.
+                Err(Error::Model(_)) => Model::load(path)?.parameters(),
+                other => other,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Builtin => f.write_str("the built-in model"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
 
 /// Tiles from which the Karhunen-Loève transform is computed.
 const KLT_TILES: usize = 8192;
@@ -28,12 +60,15 @@ pub(super) fn start(
             tell(Event::Busy("computing the Karhunen-Loève transform"));
             init::klt(*config, data.sample(KLT_TILES, *seed, &recipe.augment()), *seed)?
         }
-        Init::Checkpoint => {
-            let path = options.weights.as_deref();
-            let path = path.ok_or_else(|| Error::Misuse("no checkpoint to begin with is named".into()))?;
-            let parameters = Checkpoint::load_weights(path)?;
+        Init::Weights => {
+            let weights = options.weights.as_ref();
+            let weights =
+                weights.ok_or_else(|| Error::Misuse("no weights to begin with are named".into()))?;
+            let mut parameters = weights.load()?;
+            // Dropout changes nothing in the weights.
+            parameters.config.dropout = config.dropout;
             if parameters.config != *config {
-                return Err(Error::Misuse(format!("{} is of another network", path.display())));
+                return Err(Error::Misuse(format!("{weights} is of another network")));
             }
             parameters
         }
