@@ -76,8 +76,8 @@ fn add(
     for crossing in crossings(grid).filter(|crossing| crossing.within == (0..2 * REACH)) {
         let steps = crossing.steps(coded);
         let (set, part) = interpolation(&steps);
-        let parts =
-            [(set, 1.0 - f64::from(part) / f64::from(UNIT)), (set + 1, f64::from(part) / f64::from(UNIT))];
+        let part = f64::from(part) / f64::from(UNIT);
+        let parts = [(set, 1.0 - part), (set + 1, part)];
         for (channel, mirrored) in
             [0, 1, 2].into_iter().flat_map(|channel| [(channel, false), (channel, true)])
         {

@@ -122,14 +122,20 @@ mod tests {
     use super::*;
     use crate::model::{Config, init};
 
+    /// A network with random weights, and tiles.
+    fn small() -> (Parameters, Vec<f32>) {
+        let config = Config { tile: 8, channels: 4, reductions: 1, latents: 3, ..Config::default() };
+        let tiles = (0..40 * config.tile_len()).map(|i| (i * i % 251) as f32 / 251.0).collect();
+        (init::xavier(config, 1).unwrap(), tiles)
+    }
+
     #[test]
     fn a_latent_that_never_changes_has_a_step_like_the_others() {
-        let config = Config { tile: 8, channels: 4, reductions: 1, latents: 3, ..Config::default() };
-        let mut parameters = init::xavier(config, 1).unwrap();
-        let column = parameters.get_mut("encoder.linear.weight").iter_mut().step_by(config.latents);
+        let (mut parameters, tiles) = small();
+        let latents = parameters.config.latents;
+        let column = parameters.get_mut("encoder.linear.weight").iter_mut().step_by(latents);
         column.for_each(|weight| *weight = 0.0);
         parameters.get_mut("encoder.linear.bias")[0] = 0.5;
-        let tiles: Vec<f32> = (0..40 * config.tile_len()).map(|i| (i * i % 251) as f32 / 251.0).collect();
         let Calibration { quantizer, deviations, .. } = calibrate(&parameters, &tiles, 40, 0.5, 1).unwrap();
         let steps = quantizer.steps();
         assert!((deviations[0], quantizer.centres()[0]) == (0.0, 0.5) && deviations[1] > 0.0);
@@ -138,10 +144,8 @@ mod tests {
 
     #[test]
     fn steps_never_take_latents_out_of_reach() {
-        let config = Config { tile: 8, channels: 4, reductions: 1, latents: 3, ..Config::default() };
-        let parameters = init::xavier(config, 1).unwrap();
-        let tiles: Vec<f32> = (0..40 * config.tile_len()).map(|i| (i * i % 251) as f32 / 251.0).collect();
-        let latents = Analysis::new(config, &parameters, nn::Path::best()).run(&tiles);
+        let (parameters, tiles) = small();
+        let latents = Analysis::new(parameters.config, &parameters, nn::Path::best()).run(&tiles);
         let reach = |bytes: f64| {
             let mut coordinates = latents.clone();
             calibrate(&parameters, &tiles, 40, bytes, 1).unwrap().quantizer.normalize(&mut coordinates);
