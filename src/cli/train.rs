@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "M", conflicts_with = "epochs")]
     minutes: Option<f64>,
     /// Change the recipe: distortion=mse|psnr, border=X, quantize=BOOL, muon=BOOL, average=X, thumbnails=X, colour=X, flip=BOOL,
-    /// crop=BOOL, clip=X, warm_up=N, rate=X, linear_rate=X, schedule=constant|cosine
+    /// crop=BOOL, clip=X, warm_up=N, rate=X, linear_rate=X, schedule=constant|cosine|trapezoid
     #[arg(long, value_name = "FIELD=VALUE", num_args = 1..)]
     set: Vec<String>,
     /// Tiles of a step [default: the recipe's, 64]

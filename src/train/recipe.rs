@@ -35,7 +35,13 @@ pub enum Schedule {
     Constant,
     /// Rising over the first steps, then falling to zero by a half cosine.
     Cosine,
+    /// Rising over the first steps, then constant, then falling to zero in a straight line over the last part of the run
+    /// ([`COOLDOWN`]; Hu et al., 2024; Hägele et al., 2024).
+    Trapezoid,
 }
+
+/// The part of the run in which [`Schedule::Trapezoid`] falls.
+const COOLDOWN: f64 = 0.3;
 
 /// A way to train. [`Recipe::paper`] is the paper's; [`Recipe::tuned`] is better and the default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -53,7 +59,7 @@ pub struct Recipe {
     /// Decay of the moving average of the weights, which is what is measured and kept; 0 for the weights themselves.
     pub average: f64,
     pub schedule: Schedule,
-    /// Steps over which the learning rate rises, for [`Schedule::Cosine`].
+    /// Steps over which the learning rate rises, unless it is constant.
     pub warm_up: u64,
     /// Learning rate of the convolutions.
     pub rate: f64,
@@ -165,12 +171,12 @@ impl Recipe {
     /// The factor on both learning rates at a step, when `progress` (0 to 1) of the run is over.
     #[must_use]
     pub fn rate_factor(&self, step: u64, progress: f64) -> f64 {
+        let progress = progress.clamp(0.0, 1.0);
+        let rise = ((step + 1) as f64 / (self.warm_up + 1) as f64).min(1.0);
         match self.schedule {
             Schedule::Constant => 1.0,
-            Schedule::Cosine => {
-                let rise = ((step + 1) as f64 / (self.warm_up + 1) as f64).min(1.0);
-                rise * 0.5 * (1.0 + (std::f64::consts::PI * progress.clamp(0.0, 1.0)).cos())
-            }
+            Schedule::Cosine => rise * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()),
+            Schedule::Trapezoid => rise * ((1.0 - progress) / COOLDOWN).min(1.0),
         }
     }
 }
@@ -210,5 +216,12 @@ mod tests {
         assert!((recipe.rate_factor(500, 0.5) - 0.5).abs() < 1e-9);
         assert!(recipe.rate_factor(1000, 1.0).abs() < 1e-9);
         assert_eq!(Recipe::paper().rate_factor(0, 0.7), 1.0);
+
+        let trapezoid = recipe.with("schedule=trapezoid").unwrap();
+        assert!(trapezoid.rate_factor(0, 0.0) < 0.05);
+        assert!((trapezoid.rate_factor(50, 0.0) - 1.0).abs() < 1e-9);
+        assert!((trapezoid.rate_factor(500, 0.7) - 1.0).abs() < 1e-9, "until the cooldown");
+        assert!((trapezoid.rate_factor(500, 0.85) - 0.5).abs() < 1e-9, "half of the way down");
+        assert!(trapezoid.rate_factor(1000, 1.0).abs() < 1e-9);
     }
 }
