@@ -58,7 +58,13 @@ impl Place {
     fn options(&self, name: &str, config: Config) -> Options {
         Options {
             config,
-            recipe: Recipe { init: Init::Xavier, batch_size: 16, epochs: EPOCHS, ..Recipe::tuned() },
+            recipe: Recipe {
+                init: Init::Xavier,
+                batch_size: 16,
+                epochs: EPOCHS,
+                quantize: true,
+                ..Recipe::tuned()
+            },
             seed: 5,
             out: self.path(name),
             weights: None,

@@ -108,8 +108,8 @@ impl Recipe {
         }
     }
 
-    /// From the Karhunen-Loève transform, towards a high mean PSNR of rounded latents, by Muon. The linear layers' weights are small, and
-    /// so is their learning rate. See `docs/training.md` for what each part is worth.
+    /// From the Karhunen-Loève transform, towards a high mean PSNR, by Muon. The linear layers' weights are small, and so is their
+    /// learning rate. Latents are not rounded: files are better without, even small ones. See `docs/training.md` for what each part is worth.
     #[must_use]
     pub fn tuned() -> Self {
         Self {
@@ -117,7 +117,6 @@ impl Recipe {
             init: Init::Klt,
             distortion: Distortion::Psnr,
             border: 0.25,
-            quantize: true,
             muon: true,
             average: 0.998,
             schedule: Schedule::Cosine,

@@ -137,7 +137,7 @@ fn train(place: &Path, resume: bool) {
     let data = Dataset::open(&[spec], CONFIG.tile, &Limits::default()).unwrap();
     let options = Options {
         config: CONFIG,
-        recipe: Recipe { init: Init::Xavier, batch_size: 8, epochs: 2.0, ..Recipe::tuned() },
+        recipe: Recipe { init: Init::Xavier, batch_size: 8, epochs: 2.0, quantize: true, ..Recipe::tuned() },
         seed: 5,
         out: place.join("trained"),
         weights: None,
