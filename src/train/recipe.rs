@@ -109,7 +109,8 @@ impl Recipe {
     }
 
     /// From the Karhunen-Loève transform, towards a high mean PSNR, by Muon. The linear layers' weights are small, and so is their
-    /// learning rate. Latents are not rounded: files are better without, even small ones. See `docs/training.md` for what each part is worth.
+    /// learning rate. Latents are not rounded, for which files of 48 bytes and more are better and smaller ones worse. See
+    /// `docs/training.md` for what each part is worth.
     #[must_use]
     pub fn tuned() -> Self {
         Self {
