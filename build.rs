@@ -1,5 +1,5 @@
-//! Chooses the model that is built into the program: the file that `AEZ_BUILTIN_MODEL` names, or else the repository's.
-//! The packaged crate has none, for it would be too large; a program built from it takes a model file at run time.
+//! Chooses the built-in model `tile`: the file that the environment variable `AEZ_BUILTIN_MODEL` names, or else the repository's.
+//! The packaged crate has none, because it would be too large; a program built from it needs a model file.
 
 use std::{env, fs, path::PathBuf};
 
@@ -7,7 +7,7 @@ const WANTED: &str = "AEZ_BUILTIN_MODEL";
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
-    let own = root.join("models/default.safetensors");
+    let own = root.join("models/tile.safetensors");
     println!("cargo::rerun-if-env-changed={WANTED}");
     let model = match env::var_os(WANTED).filter(|path| !path.is_empty()) {
         Some(path) => root.join(path),

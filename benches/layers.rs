@@ -1,16 +1,16 @@
-//! Speed of every kind of layer of the network: forward, input gradient and weight gradient of the convolutions.
+//! Speed of the convolutions of the network: forward, input gradient and weight gradient.
 //!
-//! `cargo bench --bench layers`; the throughput is in multiply-adds a second.
+//! `cargo bench --bench layers`; the throughput is in multiply-adds per second.
 
-use aez::nn::{
-    Path,
-    conv::{ConvShape, Direction, Extent, Packed, weight_gradient},
+use aez_core::nn::{
+    InstructionSet,
+    conv::{ConvShape, Direction, Extent, PackedConv, weight_gradient},
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand::{RngExt, SeedableRng};
 use std::hint::black_box;
 
-/// Channels on both sides, stride and resolution of the network's convolutions.
+/// For each convolution of the network: channels at the high and at the low resolution, stride, edge in pixels.
 const LAYERS: [(usize, usize, usize, usize); 8] = [
     (3, 48, 1, 96),
     (48, 48, 1, 96),
@@ -43,12 +43,13 @@ fn layers(criterion: &mut Criterion) {
             ("adjoint", Direction::Adjoint, &low_values, low_side, high_side, high),
         ];
         for (name, direction, input, from, to, channels) in cases {
-            let layer = Packed::new(shape, direction, &weights, None, true, Path::best());
+            let layer = PackedConv::new(shape, direction, &weights, None, true, InstructionSet::best());
             let mut output = vec![0.0; to.pixels() * channels];
             group.bench_function(name, |b| b.iter(|| layer.run(black_box(input), from, &mut output, to)));
         }
         group.bench_function("weight gradient", |b| {
-            b.iter(|| weight_gradient(shape, black_box(&high_values), &low_values, high_side, Path::best()));
+            let set = InstructionSet::best();
+            b.iter(|| weight_gradient(shape, black_box(&high_values), &low_values, high_side, set));
         });
     }
 }

@@ -1,27 +1,23 @@
-//! Compression ratio against PSNR over the range of qualities, and what the quality costs in time, with the built-in
-//! model.
+//! Compression ratio and PSNR for the range of qualities, and encoding and decoding times at some of them, with the
+//! built-in model.
 //!
 //! `AEZ_BENCH_PICTURES=FOLDER cargo bench --bench rate_distortion` measures the centre squares of the folder's pictures,
-//! scaled to one tile; without a folder, windows of a drawn scene.
+//! scaled to one tile. Without a folder, it measures parts of the test image of `examples/draw_sample`.
 
 #[path = "../examples/draw_sample/scene.rs"]
 mod scene;
 
 use std::{hint::black_box, path::PathBuf};
 
-use aez::{
-    Limits, Quality,
-    codec::{Decoder, Encoder},
-    eval::{CODEC, Results, Sweep},
-    model::Model,
-    picture::{self, Picture},
-};
+use aez::{Decoder, Encoder, Limits, Picture, Quality};
+use aez_core::picture::resample;
+use aez_eval::{CODEC, Results, Sweep};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
 const QUALITIES: [u8; 10] = [10, 20, 30, 40, 50, 60, 70, 80, 90, 100];
-/// Most pictures of a folder that are measured.
+/// Maximum number of pictures of a folder.
 const MAX_PICTURES: usize = 200;
-/// Upper left corner and height of each window of the scene, in units of the scene's height.
+/// The measured parts of the test image: upper left corner and height, in units of the height of the image.
 const WINDOWS: [(scene::Point, f32); 8] = [
     ((0.0, 0.0), 1.0),
     ((0.5, 0.0), 1.0),
@@ -40,31 +36,31 @@ fn pictures(edge: u32) -> Vec<Picture> {
         };
         return WINDOWS.iter().map(draw).collect();
     };
-    let paths = picture::pictures_under(folder.as_ref()).expect("a folder of pictures");
+    let paths = aez_image::pictures_under(folder.as_ref()).expect("a folder of pictures");
     let square = |path: &PathBuf| {
-        picture::centre_square(&picture::read(path, &Limits::default()).expect("a sound picture"), edge)
+        let picture = aez_image::read(path, &Limits::default()).expect("a valid picture");
+        resample::centre_square(&picture, edge)
     };
     paths.iter().take(MAX_PICTURES).map(square).collect()
 }
 
 fn rate_distortion(criterion: &mut Criterion) {
-    let model = Model::builtin().expect("a built-in model");
-    let pictures = pictures(model.tile() as u32);
+    let model = aez::models::tile().expect("a built-in model");
+    let pictures = pictures(model.block_edge().expect("tiles"));
     let qualities = QUALITIES.map(|quality| Quality::new(quality).expect("1 to 100"));
-    let sweep = Sweep { model, qualities: qualities.into(), refiner: None };
+    let sweep = Sweep { model, qualities: qualities.into(), effort: 0 };
     let measure = |(index, picture): (usize, &Picture)| sweep.measure(&index.to_string(), picture);
     let measured = pictures.iter().enumerate().map(measure).collect::<Result<_, _>>();
-    report(&pictures, &Results::new(measured.expect("sound pictures")));
+    report(&pictures, &Results::new(measured.expect("valid pictures")));
 
-    let (encoder, decoder, picture) = (Encoder::new(model), Decoder::new(model), &pictures[0]);
-    let latents = encoder.analyse(picture).expect("a sound picture");
+    let (encoder, decoder) = (Encoder::new(model), Decoder::new(model));
+    let analysed = encoder.analyse(&pictures[0]).expect("a valid picture");
     let mut group = criterion.benchmark_group("one tile by quality");
     group.sample_size(20);
     for quality in qualities.into_iter().step_by(3) {
-        let encoder = Encoder { quality, ..encoder };
-        let file = encoder.encode_latents(picture, &latents).expect("a sound picture");
-        group.bench_function(BenchmarkId::new("code the latents", quality.get()), |b| {
-            b.iter(|| encoder.encode_latents(picture, black_box(&latents)));
+        let file = analysed.encode_at(quality).expect("a valid picture");
+        group.bench_function(BenchmarkId::new("encode the latents", quality.get()), |b| {
+            b.iter(|| black_box(&analysed).encode_at(quality));
         });
         group.bench_function(BenchmarkId::new("decompress", quality.get()), |b| {
             b.iter(|| decoder.decode(black_box(&file)));
@@ -72,10 +68,10 @@ fn rate_distortion(criterion: &mut Criterion) {
     }
 }
 
-/// The table: the size that is compared is that of the pixels, three bytes each.
+/// Prints the table. Compression ratios are relative to three bytes per pixel.
 fn report(pictures: &[Picture], results: &Results) {
     let raw = pictures.iter().map(|picture| picture.rgb.len()).sum::<usize>() as f64 / pictures.len() as f64;
-    println!("means over {} pictures of {raw:.0} bytes, whole files counted", pictures.len());
+    println!("averages over {} pictures of {raw:.0} bytes; sizes are those of whole files", pictures.len());
     println!("{:>7} {:>8} {:>8} {:>9} {:>8}", "quality", "bytes", "ratio", "PSNR, dB", "MS-SSIM");
     for point in &results.curves[CODEC] {
         let (ratio, distortion) = (raw / point.bytes, point.distortion);

@@ -1,22 +1,21 @@
-//! Speed of each stage of the two roads, and of both roads as a whole, with the built-in model.
+//! Speed of each stage of encoding and decoding, and of the complete pipelines, with the built-in model.
 //!
-//! `cargo bench --bench stages`; the throughput is in bytes of uncompressed pixels, but for the stages that see none.
+//! `cargo bench --bench stages`; the throughput is in bytes of uncompressed pixels, or in symbols for the entropy coders.
 
 #[path = "../examples/draw_sample/scene.rs"]
 mod scene;
 
 use std::hint::black_box;
 
-use aez::{
-    Limits, Quality, Shape,
-    codec::{
-        Decoder, Encoder,
-        quantize::{LAMBDA, quantize, reconstruct},
-    },
+use aez::{Decoder, Encoder, Limits, Model, Picture, Quality};
+use aez_core::{
     container::Container,
     entropy::{self, Coder},
-    model::Model,
-    picture::Picture,
+    symbols::Shape,
+    tiled::{
+        TiledModel,
+        quantize::{LAMBDA, quantize, reconstruct},
+    },
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -24,12 +23,16 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 const TILES: u32 = 4;
 
 fn model() -> &'static Model {
-    Model::builtin().expect("a built-in model")
+    aez::models::tile().expect("a built-in model")
 }
 
-/// A square of the drawn scene that `tiles` by `tiles` tiles cover.
+fn tiled() -> &'static TiledModel {
+    model().tiled().expect("a tiled model")
+}
+
+/// A square part of the test image of `examples/draw_sample` with the size of `tiles` by `tiles` tiles.
 fn picture(tiles: u32) -> Picture {
-    let edge = tiles * model().tile() as u32;
+    let edge = tiles * tiled().tile() as u32;
     Picture::from_rgb(edge, edge, scene::draw(edge, edge, (0.0, 0.0), edge as f32))
 }
 
@@ -37,27 +40,30 @@ fn network(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("network");
     group.sample_size(20);
     for tiles in [1, TILES] {
-        let (encoder, decoder, picture) = (Encoder::new(model()), Decoder::new(model()), picture(tiles));
-        let latents = encoder.analyse(&picture).expect("a sound picture");
+        let picture = picture(tiles);
+        let latents = tiled().latents_of(&picture).expect("a valid picture");
         group.throughput(Throughput::Bytes(picture.rgb.len() as u64));
         let count = tiles * tiles;
-        group.bench_function(format!("analyse {count}"), |b| b.iter(|| encoder.analyse(black_box(&picture))));
+        group.bench_function(format!("analyse {count}"), |b| {
+            b.iter(|| tiled().latents_of(black_box(&picture)))
+        });
         group.bench_function(format!("synthesize {count}"), |b| {
-            b.iter(|| decoder.synthesize(black_box(&latents), picture.width, picture.height, false));
+            let (width, height) = (picture.width, picture.height);
+            b.iter(|| tiled().synthesize_picture(black_box(&latents), width, height, false));
         });
     }
 }
 
-/// The stages between latents and bytes, on the latents of the larger picture.
+/// The stages between latents and bytes, for the larger picture.
 fn coding(criterion: &mut Criterion) {
-    let latents = Encoder::new(model()).analyse(&picture(TILES)).expect("a sound picture");
+    let latents = tiled().latents_of(&picture(TILES)).expect("a valid picture");
     let shape = latents.shape();
     let quality = Quality::REFERENCE;
-    let tables = model().prior().at(quality);
-    let symbols = quantize(&latents, &tables, quality, LAMBDA).expect("as many latents");
+    let tables = tiled().prior().at(quality);
+    let symbols = quantize(&latents, &tables, quality, LAMBDA).expect("latents of the model");
     let mut group = criterion.benchmark_group("coding");
     group.throughput(Throughput::Elements(count(shape)));
-    group.bench_function("tables of a quality", |b| b.iter(|| model().prior().at(black_box(quality))));
+    group.bench_function("tables", |b| b.iter(|| tiled().prior().at(black_box(quality))));
     group.bench_function("quantize", |b| {
         b.iter(|| quantize(black_box(&latents), &tables, quality, LAMBDA));
     });
@@ -79,22 +85,23 @@ fn count(shape: Shape) -> u64 {
 }
 
 fn container(criterion: &mut Criterion) {
-    let mut picture = picture(TILES);
-    picture.alpha = Some(picture.rgb.iter().step_by(3).copied().collect());
-    let file = Encoder::new(model()).encode(&picture).expect("a sound picture");
-    let container = Container::parse(&file, &Limits::default()).expect("what was written");
+    let picture = picture(TILES);
+    let alpha = picture.rgb.iter().step_by(3).copied().collect();
+    let picture = picture.with_alpha(Some(alpha));
+    let file = Encoder::new(model()).encode(&picture).expect("a valid picture");
+    let container = Container::parse(&file, &Limits::default()).expect("a valid file");
     let mut group = criterion.benchmark_group("container with alpha");
     group.throughput(Throughput::Bytes(u64::from(picture.width) * u64::from(picture.height)));
     group.bench_function("write", |b| b.iter(|| black_box(&container).to_bytes()));
     group.bench_function("parse", |b| b.iter(|| Container::parse(black_box(&file), &Limits::default())));
 }
 
-fn roads(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("road");
+fn pipeline(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("pipeline");
     group.sample_size(20);
     for tiles in [1, TILES] {
         let (encoder, decoder, picture) = (Encoder::new(model()), Decoder::new(model()), picture(tiles));
-        let file = encoder.encode(&picture).expect("a sound picture");
+        let file = encoder.encode(&picture).expect("a valid picture");
         group.throughput(Throughput::Bytes(picture.rgb.len() as u64));
         let count = tiles * tiles;
         group.bench_function(format!("compress {count}"), |b| b.iter(|| encoder.encode(black_box(&picture))));
@@ -102,5 +109,5 @@ fn roads(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, network, coding, container, roads);
+criterion_group!(benches, network, coding, container, pipeline);
 criterion_main!(benches);

@@ -1,19 +1,15 @@
-//! Compares previews with BlurHash on one's own pictures, at equal length of the text.
+//! Compares previews with BlurHash at the same text length, on the pictures of a folder.
 //!
 //! `cargo run --release --example preview_vs_blurhash -- FOLDER [BYTES]`
 //!
-//! Of each picture, the centre square is scaled to 96 x 96 pixels. BlurHash has 4 x 3 components, whose text is 28
-//! characters long; so is that of a preview of 21 bytes, unless told otherwise. Either is decoded to 96 x 96 pixels,
-//! whose peak signal-to-noise ratio against the square is averaged over the pictures.
+//! The centre square of each picture is scaled to 96x96 pixels. BlurHash with 4x3 components gives a text of 28 characters,
+//! and so does a preview of 21 bytes, the default. Both are decoded to 96x96 pixels. The program prints the peak
+//! signal-to-noise ratios (PSNR), averaged over the pictures.
 
 use std::error::Error;
 
-use aez::{
-    Limits,
-    codec::preview,
-    model::Model,
-    picture::{self, Picture, centre_square, psnr},
-};
+use aez::{Limits, Picture, preview};
+use aez_core::picture::{psnr, resample::centre_square};
 
 const EDGE: u32 = 96;
 const COMPONENTS: (u32, u32) = (4, 3);
@@ -21,19 +17,21 @@ const BYTES: usize = 21;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().ok_or("name a folder of pictures")?;
+    let folder = arguments.next().ok_or("usage: preview_vs_blurhash FOLDER [BYTES]")?;
     let bytes = arguments.next().map_or(Ok(BYTES), |bytes| bytes.parse())?;
-    let model = Model::builtin()?;
-    let (mut ours, mut theirs, mut characters) = (Vec::new(), Vec::new(), (0, 0));
-    for path in picture::pictures_under(folder.as_ref())? {
-        let square = centre_square(&picture::read(&path, &Limits::default())?, EDGE);
+    let model = aez::models::tile()?;
+    let limits = Limits::default();
+    let (mut preview_psnr, mut blurhash_psnr, mut characters) = (Vec::new(), Vec::new(), (0, 0));
+    for path in aez_image::pictures_under(folder.as_ref())? {
+        let square = centre_square(&aez_image::read(&path, &limits)?, EDGE);
         let text = preview::encode(model, &square, bytes)?;
         let hash = blurhash::encode(COMPONENTS.0, COMPONENTS.1, EDGE, EDGE, &rgba(&square))?;
         characters = (characters.0.max(text.len()), characters.1.max(hash.len()));
-        ours.push(psnr(&square, &preview::decode(model, &text, Some((EDGE, EDGE)))?)?);
-        theirs.push(psnr(&square, &from_blurhash(&hash)?)?);
+        let decoded = preview::decode(model, &text, Some((EDGE, EDGE)), &limits)?;
+        preview_psnr.push(psnr(&square, &decoded)?);
+        blurhash_psnr.push(psnr(&square, &from_blurhash(&hash)?)?);
     }
-    let (ours, theirs, count) = (mean(&ours), mean(&theirs), ours.len());
+    let (ours, theirs, count) = (mean(&preview_psnr), mean(&blurhash_psnr), preview_psnr.len());
     println!("{count} pictures           characters  PSNR");
     println!("aez preview               {:3}  {ours:8.2} dB", characters.0);
     println!("BlurHash, {}x{} components  {:3}  {theirs:8.2} dB", COMPONENTS.0, COMPONENTS.1, characters.1);

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Installs what `cargo build --release --features cuda` needs into a folder, from Python wheels: no root, no GPU, no driver.
+# Installs what `cargo build --release --features cuda` needs into a folder, from Python wheels. Needs no root, GPU or driver.
 #
-#   scripts/cuda-toolkit.sh DIR          installs (1.2 GB to fetch, 1.7 GB on disk) and prints the variables to set
-#   eval "$(scripts/cuda-toolkit.sh DIR)"   sets them too
+#   scripts/cuda-toolkit.sh DIR             installs (1.2 GB download, 1.7 GB on disk) and prints the variables to set
+#   eval "$(scripts/cuda-toolkit.sh DIR)"   also sets them
 #
-# Needs python3 with venv, and gcc and g++ (6 to 15). Running it again is harmless.
+# Requires python3 with venv, and gcc and g++ (6 to 15). It can be run again.
 set -euo pipefail
 
 root=${1:?"usage: $0 DIR"}
@@ -18,15 +18,15 @@ root=$(realpath "$root")
 packages=$("$root/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/nvidia
 toolkit=$packages/cu13
 
-# The linker looks for names without version, and for all libraries and headers in one place.
+# The linker looks for file names without a version. It also needs all libraries and headers in one place.
 for library in "$toolkit"/lib/lib{cudart,cublas,cublasLt,curand,nvrtc}.so.*; do
     ln -sf "${library##*/}" "${library%%.so.*}.so"
 done
 ln -sf "$packages/cudnn/lib/libcudnn.so.9" "$toolkit/lib/libcudnn.so"
 ln -sf "$packages"/cudnn/include/*.h "$toolkit/include/"
 
-# No wheel has the driver's library. The linker is content with one that has its functions' names; at run time it would
-# fail, and so it lies where only the linker looks, without the name that programs load.
+# No wheel contains the driver's library. The linker needs only a stub that defines the same functions. The stub does not
+# work at run time, so it is in a folder that only the linker searches, without the file name that programs load.
 mkdir -p "$toolkit/lib/stubs"
 grep -oE '\bcu[A-Z]\w+' "$toolkit/include/cuda.h" | sort -u | sed 's/.*/int &(void) { return 100; }/' |
     gcc -w -fno-builtin -shared -fPIC -Wl,-soname,libcuda.so.1 -x c -o "$toolkit/lib/stubs/libcuda.so" -

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""A second reader of .aez files and previews, written from format-spec.md alone, to hold the document to its word.
+"""A second reader of .aez files and previews, written from format-spec.md only. It tests that the document is complete.
 
-    read_aez.py MODEL FILE...             a line of JSON for each .aez file
-    read_aez.py MODEL --preview TEXT...   a line of JSON for each preview
+    read_aez.py MODEL FILE...             prints a line of JSON for each .aez file
+    read_aez.py MODEL --preview TEXT...   prints a line of JSON for each preview
 
-A line has the fields of the header, all symbols, and the levels of the pixels; or the kind of error and its reason.
-It is slow, reads everything into memory, and needs the package `zstandard` only for files with zstd frames in them.
-Numbers in the comments are sections of format-spec.md.
+A line has the fields of the header, all symbols, and the levels of the pixels. For rejected input, it has the kind of
+the error and the reason. The reader is slow and reads whole files into memory. It needs the package `zstandard` only for
+files that contain zstd frames. Numbers in the comments are sections of format-spec.md.
 """
 
 import base64
@@ -22,8 +22,8 @@ from operator import mul
 MAX_EDGE, MAX_PIXELS = 65535, 1 << 27
 
 
-class Refused(Exception):
-    """Why a file is not shown."""
+class Rejected(Exception):
+    """The input breaks a rule of the format: the kind of the error and the reason."""
 
     def __init__(self, kind, reason):
         super().__init__(reason)
@@ -31,12 +31,13 @@ class Refused(Exception):
 
 
 def need(condition, reason, kind="damaged"):
+    """Rejects the input unless `condition` holds."""
     if not condition:
-        raise Refused(kind, reason)
+        raise Rejected(kind, reason)
 
 
 class Bytes:
-    """Bytes that are taken from the front (1)."""
+    """A byte string that is read from front to back (1)."""
 
     def __init__(self, data, at=0):
         self.data, self.at = data, at
@@ -58,31 +59,31 @@ class Bytes:
                 need(byte > 0 or place == 0, "a varint is overlong")
                 need(value < 1 << 32, "a varint is too large")
                 return value
-        raise Refused("damaged", "a varint is too long")
+        raise Rejected("damaged", "a varint is too long")
 
 
 def unzstd(frame, length):
-    """The content of a bare zstd frame, `length` bytes (1)."""
+    """Returns the content of a bare zstd frame, which must have `length` bytes (1)."""
     import zstandard
 
     decoder = zstandard.ZstdDecompressor().decompressobj()
     content = bytearray()
     frame = b"\x28\xb5\x2f\xfd" + frame
     try:
-        # A little at a time, so that little can come of it before it is noticed to be too much.
+        # In small pieces, so that content beyond `length` is noticed before it takes much memory.
         for at in range(0, len(frame), 16):
             need(not decoder.eof, "bytes follow a zstd frame")
             content += decoder.decompress(frame[at : at + 16])
-            need(len(content) <= length, "a zstd frame holds too much")
+            need(len(content) <= length, "the content of a zstd frame is too long")
     except zstandard.ZstdError as error:
-        raise Refused("damaged", f"zstd frame: {error}") from error
-    need(decoder.eof and not decoder.unused_data, "a zstd frame does not end where it should")
-    need(len(content) == length, "a zstd frame holds too little")
+        raise Rejected("damaged", f"zstd frame: {error}") from error
+    need(decoder.eof and not decoder.unused_data, "a zstd frame ends too early or too late")
+    need(len(content) == length, "the content of a zstd frame is too short")
     return bytes(content)
 
 
 def crc(data, polynomial, start, width):
-    """A checksum of `width` bits, the most significant bit of a byte first."""
+    """Computes a CRC of `width` bits, the most significant bit of a byte first."""
     value = start
     for byte in data:
         value ^= byte << (width - 8)
@@ -107,19 +108,19 @@ def multiplier(quality):
 
 
 class Prior:
-    """The distribution of one channel (7)."""
+    """The prior of one channel (7)."""
 
     def __init__(self, data):
         (self.cells,) = struct.unpack("<H", data.take(2))
         (self.spacing,) = struct.unpack("<I", data.take(4))
-        need(self.cells % 2 == 0 and 2 <= self.cells <= 1024, "number of cells", "model")
+        need(self.cells % 2 == 0 and 2 <= self.cells <= 1024, "number of cells of a prior", "model")
         need(1 <= self.spacing <= 262144 // self.cells, "spacing of a prior", "model")
         self.masses = struct.unpack(f"<{self.cells}H", data.take(2 * self.cells))
         need(min(self.masses) > 0 and sum(self.masses) == 65536, "masses of a prior", "model")
 
 
 class Table:
-    """The frequencies of one channel at one step multiplier (7), and what its symbols stand for (10)."""
+    """The frequencies (7) and reconstruction points (10) of one channel at one step multiplier."""
 
     def __init__(self, prior, m):
         K, w = prior.cells, prior.masses
@@ -137,6 +138,7 @@ class Table:
             self.F.append((P * (1048576 - n) >> 32) + i)
 
     def point(self, k):
+        """The reconstruction point of symbol `k`, in base steps (10)."""
         a, b = self.p[k + self.M], self.p[k + self.M + 1]
         above = below = 0.0
         for j in range(a // self.W, (b - 1) // self.W + 1):
@@ -162,10 +164,10 @@ class RangeDecoder:
         self.taken += 1
 
     def symbol(self, F):
-        """The index whose frequencies are `F[i]` to `F[i + 1]`."""
+        """Decodes the index `i` whose interval `F[i]` to `F[i + 1]` contains the offset (8)."""
         unit = self.range >> 20
         t = self.offset // unit
-        need(t < 1 << 20, "range coder: beyond all symbols")
+        need(t < 1 << 20, "range coder: the offset is beyond all symbols")
         low, high = 0, len(F) - 1
         while high - low > 1:
             middle = (low + high) // 2
@@ -178,12 +180,13 @@ class RangeDecoder:
         return low
 
     def finish(self):
+        """Checks after the last symbol that the byte string is the one valid string of its symbols (8)."""
         if not self.coded:
             return
         b, z = self.coded[-1], self.taken - len(self.coded)
-        need(b > 0 and z >= 0, "range coder: not the one valid string")
+        need(b > 0 and z >= 0, "range coder: not the only valid string of its symbols")
         near = self.offset < 256**z and self.offset + (256 - b) * 256**z >= self.range
-        need(z >= 8 or near, "range coder: not the one valid string")
+        need(z >= 8 or near, "range coder: not the only valid string of its symbols")
 
 
 def range_symbols(coded, tables, tiles):
@@ -210,12 +213,14 @@ def zstd_symbols(coded, tables, tiles):
 
 
 class Model:
+    """A model file: configuration, priors, quantizer and tensors (11)."""
+
     def __init__(self, data):
         source = Bytes(data)
         (length,) = struct.unpack("<Q", source.take(8))
         header = json.loads(source.take(length))
         about = json.loads(header.pop("__metadata__")["aez"])
-        need(about["version"] == 1, "version of the model file", "model")
+        need(about["version"] == 1, f"version {about['version']} of the model file", "model")
         self.values = data[source.at :]
         self.tensors = header
         config = about["config"]
@@ -235,6 +240,7 @@ class Model:
         return [value for (value,) in struct.iter_unpack("<f", self.raw(name))]
 
     def array(self, name):
+        """The values of an array of weights, converted to floats if they are stored in 8 bits."""
         if self.tensors[name]["dtype"] == "F32":
             return self.floats(name)
         scale = self.floats(f"{name}.scale")
@@ -245,6 +251,7 @@ class Model:
         return values
 
     def identify(self):
+        """Computes the model id."""
         hash = hashlib.sha256(struct.pack("<5Q", self.E, self.c, self.r, self.N, int(self.normalize)))
         for name in sorted(self.tensors, key=str.encode):
             if name.startswith(("decoder.", "quantizer.")) or name == "prior":
@@ -256,7 +263,7 @@ class Model:
         return [Table(prior, multiplier(quality)) for prior in self.priors]
 
     def tile(self, symbols, tables, gray):
-        """The levels of a tile: rows of pixels of three (10)."""
+        """Decodes a tile to `E` rows of `E` pixels, each a list of three levels (10)."""
         x = [
             centre + step * table.point(symbol)
             for centre, step, table, symbol in zip(self.centre, self.step, tables, symbols)
@@ -271,6 +278,7 @@ class Model:
         return [levels[row * self.E :][: self.E] for row in range(self.E)]
 
     def synthesize(self, x):
+        """The synthesis network: `N` latents to `E * E * 3` values (11)."""
         W, out = self.array("decoder.linear.weight"), self.array("decoder.linear.bias")
         for n, value in enumerate(x):
             row = W[n * len(out) :]
@@ -289,6 +297,7 @@ class Model:
         return [v / 2 + 1 / 2 for v in picture] if self.normalize else picture
 
     def layer(self, index, picture, edge, high, low, s):
+        """A convolution of the decoder (11): an edge of `edge` and `low` channels to `s * edge` and `high` channels."""
         w = self.array(f"decoder.conv{index}.weight")
         rows = [w[at : at + low] for at in range(0, len(w), low)]
         out = self.array(f"decoder.conv{index}.bias") * (s * edge) ** 2
@@ -309,14 +318,15 @@ class Model:
 
 
 def read_file(data, model):
-    need(data[:2] == b"\xae\x5a", "magic number", "not_aez")
+    need(data[:2] == b"\xae\x5a", "another magic number", "not_aez")
     source = Bytes(data, 2)
     flags = source.byte()
-    need(flags >> 4 == 1, f"version {flags >> 4}", "version")
-    need(flags & 0b1100 == 0, "reserved bits are set", "unsupported")
+    need(flags >> 4 == 1, f"version {flags >> 4} of the format", "version")
+    family = flags >> 2 & 3
+    need(family == 0, f"family {family}", "unsupported")
     has_sections, gray = bool(flags & 2), bool(flags & 1)
     coder, quality = divmod(source.byte(), 128)
-    need(1 <= quality <= 100, "quality")
+    need(1 <= quality <= 100, f"quality {quality}")
     width, height = source.varint() + 1, source.varint() + 1
     need(max(width, height) < 1 << 32, "an edge is too long")
     model_id = source.take(4)
@@ -326,7 +336,7 @@ def read_file(data, model):
     need(max(width, height) <= MAX_EDGE and width * height <= MAX_PIXELS, "the picture is too large", "limit")
     rest = data[:start] + data[source.at :]
     found = crc(rest, 0x1021, 0xFFFF, 16) if small else zlib.crc32(rest)
-    need(int.from_bytes(stored, "little") == found, "checksum")
+    need(int.from_bytes(stored, "little") == found, "the checksum differs")
     sections = read_sections(source) if has_sections else {0: data[source.at :]}
     result = {
         "width": width, "height": height, "gray": gray, "quality": quality,
@@ -338,9 +348,9 @@ def read_file(data, model):
         if kind in sections:
             section = Bytes(sections[kind])
             length = section.varint()
-            need(length <= 1 << 24, "metadata are too long")
+            need(length <= 1 << 24, "the metadata are too long")
             result[name] = unzstd(section.data[section.at :], length).hex()
-    need(model_id == model.id, "the model is another one", "wrong_model")
+    need(model_id == model.id, f"the file needs model {model_id.hex()}", "wrong_model")
     columns, rows = -(-width // model.E), -(-height // model.E)
     tables = model.tables(quality)
     decode = [zstd_symbols, range_symbols][coder]
@@ -353,13 +363,13 @@ def read_file(data, model):
     ]
     for lines in picture, list(zip(*picture)):
         for line in lines:
-            soften(line, model.E)
+            deblock(line, model.E)
     result["rgb"] = [level for row in picture for pixel in row for level in pixel]
     return result
 
 
-# P and Q of section 10: for each s and i, the weights of the steps and of their sums over the channels.
-SEAMS = (
+# P and Q of section 10: for each s and i, the weights of the differences d and of their sums e over the channels.
+WEIGHTS = (
     (
         ((-79, -55, -128, 79, 92), (-28, 9, 5, -13, 27)),
         ((-77, -60, -129, -170, 86), (-19, 11, 11, -3, 33)),
@@ -378,38 +388,38 @@ SEAMS = (
 )
 
 
-def soften(line, edge):
-    """Softens the borders between tiles along a row or a column of pixels, in place (10)."""
-    for border in range(edge, len(line), edge):
-        first, last = border - edge, min(border + edge, len(line)) - 1
-        places = [border + p - 3 for p in range(6)]
+def deblock(line, edge):
+    """Applies the deblocking filter to all block boundaries in a row or a column of pixels, in place (10)."""
+    for boundary in range(edge, len(line), edge):
+        first, last = boundary - edge, min(boundary + edge, len(line)) - 1
+        places = [boundary + p - 3 for p in range(6)]
         v = [line[min(max(place, first), last)] for place in places]
         d = [[b - a for a, b in zip(v[j], v[j + 1])] for j in range(5)]
         e = [sum(step) for step in d]
         t = min(sum(abs(difference) for step in d for difference in step), 320)
         s, f = (0, 4 * t) if t < 64 else (1, t - 64)
-        softened = {}
+        filtered = {}
         for i in range(3):
-            w, u = ([(256 - f) * a + f * b for a, b in zip(*sets)] for sets in zip(SEAMS[s][i], SEAMS[s + 1][i]))
+            w, u = ([(256 - f) * a + f * b for a, b in zip(*sets)] for sets in zip(WEIGHTS[s][i], WEIGHTS[s + 1][i]))
             for p, order, sign in (3 + i, range(5), 1), (2 - i, range(4, -1, -1), -1):
                 sums = [sum(w[n] * d[j][c] + u[n] * e[j] for n, j in enumerate(order)) for c in range(3)]
-                softened[p] = [min(max(a + (2**15 + sign * b) // 2**16, 0), 255) for a, b in zip(v[p], sums)]
-        for p, pixel in softened.items():
+                filtered[p] = [min(max(a + (2**15 + sign * b) // 2**16, 0), 255) for a, b in zip(v[p], sums)]
+        for p, pixel in filtered.items():
             if first <= places[p] <= last:
                 line[places[p]][:] = pixel
 
 
 def read_sections(source):
     count = source.byte()
-    need(count >= 2, "a table of fewer than two sections")
+    need(count >= 2, "the table has fewer than two sections")
     kinds, lengths = [], []
     for index in range(count):
         kind = source.byte()
         need(kind > kinds[-1] if kinds else kind == 0, "kinds of sections are out of order")
-        need(kind in (0, 1) or kind >= 0x80, f"section of kind {kind}", "unsupported")
+        need(kind in (0, 1) or kind >= 0x80, f"critical section of kind {kind}", "unsupported")
         kinds.append(kind)
         lengths.append(source.varint())
-    need(sum(lengths) == len(source.data) - source.at, "lengths of sections")
+    need(sum(lengths) == len(source.data) - source.at, "the lengths of the sections do not match the file")
     return {kind: source.take(length) for kind, length in zip(kinds, lengths)}
 
 
@@ -435,12 +445,12 @@ def read_alpha(section, width, height):
 def read_preview(text, model):
     need(re.fullmatch("[A-Za-z0-9_-]{2,267}", text) and len(text) % 4 != 1, "not base64url", "preview")
     coded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    need(base64.urlsafe_b64encode(coded).rstrip(b"=") == text.encode(), "unused bits are set", "preview")
-    need(crc(model.id + coded, 0x07, 0, 8) == 0, "check", "preview")
+    need(base64.urlsafe_b64encode(coded).rstrip(b"=") == text.encode(), "unused bits are not zero", "preview")
+    need(crc(model.id + coded, 0x07, 0, 8) == 0, "the check is not zero", "preview")
     try:
         return read_checked_preview(coded, model)
-    except Refused as refused:
-        raise Refused("preview", str(refused)) from refused
+    except Rejected as error:
+        raise Rejected("preview", str(error)) from error
 
 
 def read_checked_preview(coded, model):
@@ -487,8 +497,8 @@ def main():
             else:
                 with open(name, "rb") as file:
                     result = read_file(file.read(), model)
-        except Refused as refused:
-            result = {"error": refused.kind, "reason": str(refused)}
+        except Rejected as error:
+            result = {"error": error.kind, "reason": str(error)}
         except ImportError as error:
             result = {"error": "missing", "reason": str(error)}
         print(json.dumps({"input": name, **result}))

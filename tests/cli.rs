@@ -1,102 +1,55 @@
-//! The real program, through files and pipes, with a tiny model.
+//! The `aez` binary on files and pipes, with the tiny model.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+mod common;
 
-use aez::{
-    Limits,
-    picture::{self, Picture, PictureFormat},
-};
-use assert_cmd::Command;
+use std::{fs, process::Stdio};
+
+use aez::{Limits, picture};
+use aez_core::testing::tiny_tiled;
+use common::TestFolder;
 use predicates::{prelude::*, str::contains};
 use serde_json::Value;
 
-/// A folder of its own for each test, with a model and a picture in it.
-struct Place {
-    folder: tempfile::TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap() };
-        fs::write(place.path("model"), aez::model::tiny_bytes()).unwrap();
-        place.draw("a.png", 40, 25);
-        place
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn draw(&self, name: &str, width: u32, height: u32) {
-        let rgb =
-            (0..width * height).flat_map(|i| [(i % width * 4) as u8, (i / width * 7) as u8, 99]).collect();
-        let png = picture::encode(&Picture::from_rgb(width, height, rgb), PictureFormat::Png).unwrap();
-        fs::write(self.path(name), png).unwrap();
-    }
-
-    /// The program in this folder.
-    fn aez(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(assert_cmd::cargo::cargo_bin!("aez"));
-        command.current_dir(&self.folder).args(["--model", "model"]).args(args);
-        command
-    }
-
-    /// Runs and expects success in silence, but for what it returns: the standard output.
-    fn run(&self, args: &[&str]) -> Vec<u8> {
-        self.aez(args).assert().success().stderr("").get_output().stdout.clone()
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_slice(&self.run(args)).unwrap()
-    }
-}
-
-fn size(path: &Path) -> (u32, u32) {
-    let picture = picture::read(path, &Limits::default()).unwrap();
-    (picture.width, picture.height)
+/// A folder with the picture `a.png` of 40x25 pixels.
+fn folder() -> TestFolder {
+    let folder = TestFolder::new();
+    folder.draw("a.png", 40, 25);
+    folder
 }
 
 #[test]
-fn a_picture_goes_through_files() {
-    let place = Place::new();
-    assert!(place.run(&["compress", "a.png"]).is_empty());
-    place.run(&["decompress", "a.aez", "b.png"]);
-    assert_eq!(size(&place.path("b.png")), (40, 25));
-    place.run(&["compress", "a.png", "small.aez", "--quality", "5"]);
-    let len = |name| fs::metadata(place.path(name)).unwrap().len();
-    assert!(len("small.aez") < len("a.aez"));
-    place.run(&["decompress", "small.aez", "--format", "jpg"]);
-    assert!(fs::read(place.path("small.jpg")).unwrap().starts_with(b"\xff\xd8"));
+fn files_are_compressed_and_decompressed() {
+    let folder = folder();
+    assert!(folder.run(&["compress", "a.png"]).is_empty());
+    folder.run(&["decompress", "a.aez", "b.png"]);
+    assert_eq!(folder.size("b.png"), (40, 25));
+    folder.run(&["compress", "a.png", "small.aez", "--quality", "5"]);
+    assert!(folder.len("small.aez") < folder.len("a.aez"));
+    folder.run(&["decompress", "small.aez", "--format", "jpg"]);
+    assert!(folder.read("small.jpg").starts_with(b"\xff\xd8"));
 }
 
 #[test]
-fn a_picture_goes_through_pipes() {
-    let place = Place::new();
-    let compressed = place.aez(&["compress", "-"]).pipe_stdin(place.path("a.png")).unwrap().output().unwrap();
+fn pipes_are_compressed_and_decompressed() {
+    let folder = folder();
+    let compressed =
+        folder.aez(&["compress", "-"]).pipe_stdin(folder.path("a.png")).unwrap().output().unwrap();
     assert!(compressed.status.success() && compressed.stderr.is_empty());
-    assert_eq!(compressed.stdout, place.run(&["compress", "a.png", "-"]));
-    let decompressed = place.aez(&["decompress", "-", "-"]).write_stdin(compressed.stdout).output().unwrap();
+    assert_eq!(compressed.stdout, folder.run(&["compress", "a.png", "-"]));
+    let decompressed = folder.aez(&["decompress", "-", "-"]).write_stdin(compressed.stdout).output().unwrap();
     assert!(decompressed.status.success() && decompressed.stderr.is_empty());
     let picture = picture::decode(&decompressed.stdout, &Limits::default()).unwrap();
     assert_eq!((picture.width, picture.height), (40, 25));
-    let nothing = place.aez(&["compress", "-"]).write_stdin("").assert().code(1);
-    nothing.stderr(contains("aez: standard input: not a picture"));
+    let empty = folder.aez(&["compress", "-"]).write_stdin("").assert().code(1);
+    empty.stderr(contains("aez: standard input: not a picture"));
 }
 
 #[test]
-fn a_reader_that_leaves_early_is_no_error() {
-    let place = Place::new();
-    let command = |args: &[&str]| {
-        let mut command = std::process::Command::new(assert_cmd::cargo::cargo_bin!("aez"));
-        command.current_dir(&place.folder).args(["--model", "model"]).args(args);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-    };
+fn a_closed_pipe_is_no_error() {
+    let folder = folder();
     for args in [&["compress", "a.png", "-"][..], &["completions", "bash"], &["info", "model"], &["man"]] {
-        let mut child = command(args);
+        let mut command = folder.command(args);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
@@ -106,51 +59,51 @@ fn a_reader_that_leaves_early_is_no_error() {
 
 #[test]
 fn files_are_not_overwritten_unless_forced() {
-    let place = Place::new();
-    fs::write(place.path("a.aez"), "precious").unwrap();
-    place
+    let folder = folder();
+    folder.write("a.aez", "precious");
+    folder
         .aez(&["compress", "a.png"])
         .assert()
         .code(1)
         .stderr(contains("a.aez exists").and(contains("--force")));
-    assert_eq!(fs::read(place.path("a.aez")).unwrap(), b"precious");
-    place.run(&["compress", "a.png", "--force"]);
-    assert_ne!(fs::read(place.path("a.aez")).unwrap(), b"precious");
-    // The picture itself would be in the way.
-    place.aez(&["decompress", "a.aez"]).assert().code(1).stderr(contains("a.png exists"));
+    assert_eq!(folder.read("a.aez"), b"precious");
+    folder.run(&["compress", "a.png", "--force"]);
+    assert_ne!(folder.read("a.aez"), b"precious");
+    // The default output is the original picture.
+    folder.aez(&["decompress", "a.aez"]).assert().code(1).stderr(contains("a.png exists"));
 }
 
 #[test]
 fn two_pictures_are_not_an_input_and_an_output() {
-    let place = Place::new();
-    place.draw("b.png", 9, 9);
-    let before = fs::read(place.path("b.png")).unwrap();
-    place.aez(&["compress", "a.png", "b.png", "--force"]).assert().code(2).stderr(contains("-o"));
-    assert_eq!(fs::read(place.path("b.png")).unwrap(), before);
+    let folder = folder();
+    folder.draw("b.png", 9, 9);
+    let before = folder.read("b.png");
+    folder.aez(&["compress", "a.png", "b.png", "--force"]).assert().code(2).stderr(contains("-o"));
+    assert_eq!(folder.read("b.png"), before);
 }
 
 #[test]
 fn one_bad_file_does_not_stop_the_others() {
-    let place = Place::new();
-    place.draw("b.png", 9, 9);
-    fs::write(place.path("bad.png"), "no picture").unwrap();
-    place
+    let folder = folder();
+    folder.draw("b.png", 9, 9);
+    folder.write("bad.png", "no picture");
+    folder
         .aez(&["compress", "bad.png", "a.png", "missing.png", "b.png", "-o", "out/new"])
         .assert()
         .code(1)
         .stdout("")
         .stderr(contains("aez: cannot read missing.png: No such file"))
         .stderr(contains("bad.png").and(contains("2 of 4 files failed")));
-    place.run(&["decompress", "out/new/a.aez", "out/new/b.aez", "-o", "out", "--format", "bmp"]);
-    assert_eq!(size(&place.path("out/a.bmp")), (40, 25));
-    assert_eq!(size(&place.path("out/b.bmp")), (9, 9));
-    assert!(!place.path("out/new/bad.aez").exists());
+    folder.run(&["decompress", "out/new/a.aez", "out/new/b.aez", "-o", "out", "--format", "bmp"]);
+    assert_eq!(folder.size("out/a.bmp"), (40, 25));
+    assert_eq!(folder.size("out/b.bmp"), (9, 9));
+    assert!(!folder.exists("out/new/bad.aez"));
 }
 
 #[test]
-fn wrong_use_is_told_from_failure() {
-    let place = Place::new();
-    for (args, complaint) in [
+fn wrong_usage_has_its_own_exit_code() {
+    let folder = folder();
+    for (args, message) in [
         (&["compress"][..], "IN... [OUT | -o DIR]"),
         (&["compress", "a", "b", "c"], "-o"),
         (&["compress", "a.png", "."], "-o ."),
@@ -172,16 +125,16 @@ fn wrong_use_is_told_from_failure() {
         (&["man", "no-such-thing"], "no-such-thing"),
         (&["no-such-thing"], "no-such-thing"),
     ] {
-        place.aez(args).assert().code(2).stdout("").stderr(contains(complaint));
+        folder.aez(args).assert().code(2).stdout("").stderr(contains(message));
     }
-    assert!(!place.path("out").exists());
+    assert!(!folder.exists("out"));
 }
 
 #[test]
 fn failures_name_their_cause() {
-    let place = Place::new();
-    fs::write(place.path("b.aez"), "no such file").unwrap();
-    for (args, complaint) in [
+    let folder = folder();
+    folder.write("b.aez", "no such file");
+    for (args, message) in [
         (&["decompress", "b.aez"][..], "aez: b.aez: not an AEZ file"),
         (&["compress", "missing.png"], "aez: cannot read missing.png: No such file"),
         (&["compress", "a.png", "no/such/folder/a.aez"], "no/such/folder/a.aez: No such file"),
@@ -201,88 +154,85 @@ fn failures_name_their_cause() {
         ),
         (&["preview", "--decode", "AAAA", "x.png"], "its check fails"),
     ] {
-        place.aez(args).assert().code(1).stderr(contains(complaint));
+        folder.aez(args).assert().code(1).stderr(contains(message));
     }
 }
 
 #[test]
-fn targets_are_met_and_a_miss_is_remarked_upon() {
-    let place = Place::new();
-    place.draw("b.png", 90, 70);
-    place.run(&["compress", "b.png", "--target-bytes", "200"]);
-    let len = |name| fs::metadata(place.path(name)).unwrap().len();
-    assert!((196..=200).contains(&len("b.aez")), "{}", len("b.aez"));
-    place.aez(&["compress", "b.png", "c.aez", "--target-psnr", "20"]).assert().success();
-    place.run(&["decompress", "c.aez"]);
-    let read = |name: &str| picture::read(&place.path(name), &Limits::default()).unwrap();
-    assert!(picture::psnr(&read("b.png"), &read("c.png")).unwrap() >= 20.0);
-    let remark = place.aez(&["compress", "b.png", "d.aez", "--target-bytes", "1M"]).assert().success();
-    remark.stderr(contains(format!("b.png: {} bytes are as near to 1000000 as it comes", len("d.aez"))));
+fn targets_are_met_and_a_missed_target_is_reported() {
+    let folder = folder();
+    folder.draw("b.png", 90, 70);
+    folder.run(&["compress", "b.png", "--target-bytes", "200"]);
+    assert!((196..=200).contains(&folder.len("b.aez")), "{}", folder.len("b.aez"));
+    folder.aez(&["compress", "b.png", "c.aez", "--target-psnr", "20"]).assert().success();
+    folder.run(&["decompress", "c.aez"]);
+    assert!(picture::psnr(&folder.picture("b.png"), &folder.picture("c.png")).unwrap() >= 20.0);
+    let missed = folder.aez(&["compress", "b.png", "d.aez", "--target-bytes", "1M"]).assert().success();
+    missed
+        .stderr(contains(format!("b.png: {} bytes are as near to 1000000 as it comes", folder.len("d.aez"))));
 }
 
 #[test]
-fn previews_are_printed_and_shown() {
-    let place = Place::new();
-    place.draw("b.png", 30, 90);
-    let text = String::from_utf8(place.run(&["preview", "a.png", "--bytes", "16"])).unwrap();
+fn previews_are_encoded_and_decoded() {
+    let folder = folder();
+    folder.draw("b.png", 30, 90);
+    let text = String::from_utf8(folder.run(&["preview", "a.png", "--bytes", "16"])).unwrap();
     let text = text.trim_end();
     assert!(text.len() <= 22, "{text}");
-    place.run(&["preview", "--decode", text, "out.png"]);
-    assert_eq!(size(&place.path("out.png")), (16, 10));
-    place.aez(&["preview", "--decode", text, "out.png"]).assert().code(1).stderr(contains("out.png exists"));
-    let mut show = place.aez(&["preview", "--decode", "-", "-", "--size", "70x31"]);
-    let png = show.write_stdin(format!("{text}\n")).output().unwrap().stdout;
-    let shown = picture::decode(&png, &Limits::default()).unwrap();
-    assert_eq!((shown.width, shown.height), (70, 31));
+    folder.run(&["preview", "--decode", text, "out.png"]);
+    assert_eq!(folder.size("out.png"), (16, 10));
+    folder.aez(&["preview", "--decode", text, "out.png"]).assert().code(1).stderr(contains("out.png exists"));
+    let mut decode = folder.aez(&["preview", "--decode", "-", "-", "--size", "70x31"]);
+    let png = decode.write_stdin(format!("{text}\n")).output().unwrap().stdout;
+    let decoded = picture::decode(&png, &Limits::default()).unwrap();
+    assert_eq!((decoded.width, decoded.height), (70, 31));
 
-    let several = place.aez(&["preview", "a.png", "missing.png", "b.png", "--bytes", "16"]).assert().code(1);
+    let several = folder.aez(&["preview", "a.png", "missing.png", "b.png", "--bytes", "16"]).assert().code(1);
     let several = several.stdout(contains(format!("{text}\ta.png\n")).and(contains("\tb.png\n")));
     several.stderr(contains("1 of 3 files failed"));
-    let json = place.json(&["preview", "a.png", "--json", "--bytes", "16"]);
+    let json = folder.json(&["preview", "a.png", "--json", "--bytes", "16"]);
     assert_eq!(json[0]["preview"], text);
     assert_eq!((&json[0]["path"], &json[0]["width"]), (&"a.png".into(), &40.into()));
 }
 
 #[test]
 fn info_accounts_for_every_byte_of_a_file() {
-    let place = Place::new();
-    place.run(&["compress", "a.png", "-Q", "40"]);
-    let info = place.json(&["info", "a.aez", "--json"]);
-    let total = fs::metadata(place.path("a.aez")).unwrap().len();
+    let folder = folder();
+    folder.run(&["compress", "a.png", "-Q", "40"]);
+    let info = folder.json(&["info", "a.aez", "--json"]);
+    let total = folder.len("a.aez");
     let number = |name: &str| info[name].as_u64().unwrap_or_else(|| panic!("{name} in {info}"));
     assert_eq!((number("width"), number("height"), number("quality")), (40, 25, 40));
     assert_eq!((number("format_version"), number("total_bytes")), (1, total));
-    let edge = aez::model::tiny().tile() as u64;
+    let edge = tiny_tiled().tile() as u64;
     assert_eq!(number("tiles"), 40_u64.div_ceil(edge) * 25_u64.div_ceil(edge));
     assert!(number("header_bytes") <= 16);
     assert_eq!(number("header_bytes") + number("payload_bytes"), total);
     assert_eq!(info["bits_per_pixel"], total as f64 * 8.0 / 1000.0);
-    assert_eq!(info["model_id"], aez::model::tiny().id().to_string());
+    assert_eq!(info["model_id"], tiny_tiled().id().to_string());
     assert!(["zstd", "range"].contains(&info["coder"].as_str().unwrap()));
-    let text = place.aez(&["info", "-"]).pipe_stdin(place.path("a.aez")).unwrap().assert().success();
+    let text = folder.aez(&["info", "-"]).pipe_stdin(folder.path("a.aez")).unwrap().assert().success();
     text.stdout(contains("40 x 25").and(contains(format!("{total} bytes"))));
 }
 
 #[test]
-fn info_tells_of_a_model() {
-    let place = Place::new();
-    let id = aez::model::tiny().id().to_string();
-    assert_eq!(place.json(&["info", "model", "--json"])["model_id"], id.as_str());
-    place.aez(&["info", "model"]).assert().success().stdout(contains(id));
+fn info_describes_a_model() {
+    let folder = folder();
+    let id = tiny_tiled().id().to_string();
+    assert_eq!(folder.json(&["info", "model", "--json"])["model_id"], id.as_str());
+    folder.aez(&["info", "model"]).assert().success().stdout(contains(id));
 }
 
 #[test]
 fn eval_measures_folders_and_files() {
-    let place = Place::new();
-    fs::create_dir_all(place.path("more/deep")).unwrap();
-    place.draw("more/deep/b.png", 70, 50);
-    fs::write(place.path("more/bad.png"), "no picture").unwrap();
+    let folder = folder();
+    folder.draw("more/deep/b.png", 70, 50);
+    folder.write("more/bad.png", "no picture");
     let sweep = ["eval", "more", "a.png", "--square", "32", "-Q", "20,80", "--out", "results"];
     let table =
-        place.aez(&sweep).assert().code(1).stderr(contains("bad.png").and(contains("1 of 3 files failed")));
+        folder.aez(&sweep).assert().code(1).stderr(contains("bad.png").and(contains("1 of 3 files failed")));
     table.stdout(contains("unquantized").and(contains("MS-SSIM")));
-    let results: Value =
-        serde_json::from_slice(&fs::read(place.path("results/results.json")).unwrap()).unwrap();
+    let results: Value = serde_json::from_slice(&folder.read("results/results.json")).unwrap();
     let rows = results["images"].as_array().unwrap();
     assert_eq!(rows.len(), 4);
     for row in rows {
@@ -297,17 +247,15 @@ fn eval_measures_folders_and_files() {
 
 #[test]
 fn a_folder_is_packed_as_a_data_set() {
-    let place = Place::new();
-    fs::create_dir(place.path("photos")).unwrap();
-    place.draw("photos/a.png", 120, 100);
-    place.draw("photos/b.png", 50, 60);
+    let folder = folder();
+    folder.draw("photos/a.png", 120, 100);
+    folder.draw("photos/b.png", 50, 60);
     let pack = ["dataset", "pack", "photos", "--out", "packed", "--test-fraction", "0"];
-    place.run(&pack);
-    let len = |name| fs::metadata(place.path(name)).unwrap().len();
-    assert_eq!((len("packed/train_X.bin"), len("packed/test_X.bin")), (2 * 3 * 96 * 96, 0));
-    place.aez(&pack).assert().code(1).stderr(contains("train_X.bin exists"));
-    fs::write(place.path("photos/bad.png"), "no picture").unwrap();
-    place
+    folder.run(&pack);
+    assert_eq!((folder.len("packed/train_X.bin"), folder.len("packed/test_X.bin")), (2 * 3 * 96 * 96, 0));
+    folder.aez(&pack).assert().code(1).stderr(contains("train_X.bin exists"));
+    folder.write("photos/bad.png", "no picture");
+    folder
         .aez(&pack)
         .arg("--force")
         .assert()
@@ -316,35 +264,35 @@ fn a_folder_is_packed_as_a_data_set() {
 }
 
 #[test]
-fn a_data_set_that_cannot_be_had_is_a_failure() {
-    let place = Place::new();
-    // Nothing listens on a port that was free a moment ago.
+fn a_failed_download_names_the_address() {
+    let folder = folder();
+    // A port that was free a moment ago: nothing listens there.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}/x.tar.gz");
-    place.aez(&["dataset", "fetch", "stl10", "out", "--url", &url]).assert().code(1).stderr(contains(url));
+    folder.aez(&["dataset", "fetch", "stl10", "out", "--url", &url]).assert().code(1).stderr(contains(url));
 }
 
 #[test]
 fn completions_and_manual_pages_are_printed() {
-    let place = Place::new();
+    let folder = folder();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         assert!(
-            String::from_utf8(place.run(&["completions", shell])).unwrap().contains("decompress"),
+            String::from_utf8(folder.run(&["completions", shell])).unwrap().contains("decompress"),
             "{shell}"
         );
     }
-    let page = |args: &[&str]| String::from_utf8(place.run(args)).unwrap();
+    let page = |args: &[&str]| String::from_utf8(folder.run(args)).unwrap();
     assert!(page(&["man"]).contains("decompress"));
     assert!(page(&["man", "compress"]).contains("quality"));
 }
 
-/// Without the feature `cuda` there is nothing to run on a GPU, and with it there may be no such GPU: either is said before
-/// anything is written.
+/// Programs built without the feature `cuda` have no GPU support, and others may not find such a GPU. Both fail before
+/// they write anything.
 #[test]
-fn a_gpu_that_is_not_there_is_refused() {
-    let place = Place::new();
-    fs::create_dir(place.path("photos")).unwrap();
-    place.run(&["compress", "a.png"]);
+fn a_missing_gpu_is_an_error() {
+    let folder = folder();
+    fs::create_dir(folder.path("photos")).unwrap();
+    folder.run(&["compress", "a.png"]);
     let (code, reason) =
         if cfg!(feature = "cuda") { (1, "CUDA device 99") } else { (2, "built without CUDA") };
     for args in [
@@ -354,9 +302,10 @@ fn a_gpu_that_is_not_there_is_refused() {
         &["bench"],
         &["train", "--data", "photos", "--out", "b"],
     ] {
-        place.aez(args).args(["--device", "cuda:99"]).assert().code(code).stdout("").stderr(contains(reason));
+        let device = [args, &["--device", "cuda:99"]].concat();
+        folder.aez(&device).assert().code(code).stdout("").stderr(contains(reason));
     }
     for name in ["b.aez", "b.png", "b"] {
-        assert!(!place.path(name).exists(), "{name}");
+        assert!(!folder.exists(name), "{name}");
     }
 }

@@ -1,5 +1,5 @@
-//! What lies around the code: licences and reasons of dependencies, and the registration of the format with the desktop
-//! and with file(1).
+//! The surroundings of the code: dependencies, their licences, the layers of the crates, documents that name tests, and the
+//! registration of the format with desktops and file(1).
 
 use std::{
     collections::BTreeSet,
@@ -18,17 +18,22 @@ fn read(name: &str) -> String {
     fs::read_to_string(path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
-/// What cargo knows of the package and all that it depends on, on every system and with every feature; `None` where it
-/// has not downloaded all of that.
-fn metadata() -> Option<Value> {
+/// The output of a command of cargo, which must not access the network. `None` if that fails because packages have not been
+/// downloaded.
+fn cargo(args: &[&str]) -> Option<Vec<u8>> {
     let cargo = std::env::var("CARGO").unwrap_or("cargo".into());
-    let args = ["metadata", "--format-version", "1", "--offline", "--locked", "--all-features"];
-    let output = Command::new(cargo).current_dir(path("")).args(args).output().unwrap();
+    let output = Command::new(cargo).current_dir(path("")).args(args).arg("--offline").output().unwrap();
     if !output.status.success() {
         println!("skipped: {}", String::from_utf8_lossy(&output.stderr));
         return None;
     }
-    Some(serde_json::from_slice(&output.stdout).unwrap())
+    Some(output.stdout)
+}
+
+/// The metadata of the workspace and of all dependencies, for every system and with every feature.
+fn metadata() -> Option<Value> {
+    let output = cargo(&["metadata", "--format-version", "1", "--locked", "--all-features"])?;
+    Some(serde_json::from_slice(&output).unwrap())
 }
 
 /// The licences that `deny.toml` allows.
@@ -39,7 +44,7 @@ fn allowed() -> BTreeSet<String> {
     list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-/// Whether an SPDX expression, or the older form with slashes, can be met by allowed licences alone.
+/// Whether an SPDX expression, or the older form with slashes, is satisfied by the allowed licences.
 fn is_met(expression: &str, allowed: &BTreeSet<String>) -> bool {
     let spaced = expression.replace('/', " OR ").replace('(', " ( ").replace(')', " ) ");
     let words: Vec<&str> = spaced.split_whitespace().collect();
@@ -81,7 +86,7 @@ fn one<'a, 'b>(words: &'a [&'b str], allowed: &BTreeSet<String>) -> (bool, &'a [
 }
 
 #[test]
-fn licence_expressions_are_understood() {
+fn licence_expressions_are_evaluated() {
     let allowed = BTreeSet::from(["MIT", "ISC", "Zlib WITH X"].map(str::to_owned));
     for (expression, met) in [
         ("MIT", true),
@@ -113,32 +118,108 @@ fn every_dependency_has_an_allowed_licence() {
     let lock = read("Cargo.lock");
     let locked = lock.lines().filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
     let missing: Vec<&str> = locked.filter(|name| !found.contains(name)).collect();
-    assert!(missing.is_empty(), "cargo tells nothing of {missing:?}");
+    assert!(missing.is_empty(), "not in the metadata of cargo: {missing:?}");
 }
 
-/// Names in the first column of the tables, and in the manifest's sections of dependencies.
+/// The manifests of the workspace's packages.
+fn manifests() -> Vec<String> {
+    let crates = fs::read_dir(path("crates")).unwrap().map(|entry| entry.unwrap().file_name());
+    let names = crates.map(|name| format!("crates/{}/Cargo.toml", name.to_str().unwrap()));
+    std::iter::once("Cargo.toml".to_owned()).chain(names).collect()
+}
+
+/// Names and requirements in the tables of a manifest whose header passes `is_wanted`.
+fn entries(manifest: &str, is_wanted: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let (mut found, mut inside) = (Vec::new(), false);
+    for line in read(manifest).lines() {
+        if let Some(header) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            inside = is_wanted(header);
+        } else if let Some((name, requirement)) = line.split_once(" = ").filter(|_| inside) {
+            found.push((name.to_owned(), requirement.to_owned()));
+        }
+    }
+    found
+}
+
+/// The names in the first column of the document's tables are those of the workspace's dependencies.
 #[test]
 fn the_list_of_dependencies_is_that_of_the_manifest() {
     let document = read("docs/dependencies.md");
-    let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+    let rows =
+        document.lines().filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |")?.split_once("` | "));
     let (mut documented, mut lines) = (BTreeSet::new(), 0);
-    for (name, reason) in rows {
+    for (name, columns) in rows {
+        let reason = columns.rsplit(" | ").next().unwrap();
         assert!(reason.len() > 5, "{name}: no reason");
         documented.insert(name.to_owned());
         lines += 1;
     }
     assert_eq!(documented.len(), lines, "a dependency is listed twice");
-    let manifest = read("Cargo.toml");
-    let mut named = BTreeSet::new();
-    let mut inside = false;
-    for line in manifest.lines() {
-        if line.starts_with('[') {
-            inside = line.ends_with("dependencies]");
-        } else if let Some((name, _)) = line.split_once(" = ").filter(|_| inside) {
-            named.insert(name.to_owned());
+    let shared = entries("Cargo.toml", |header| header == "workspace.dependencies");
+    let external = shared.into_iter().map(|(name, _)| name).filter(|name| !name.starts_with("aez-"));
+    assert_eq!(documented, external.collect(), "docs/dependencies.md on the left, Cargo.toml on the right");
+}
+
+/// Every dependency of a crate takes its version from the workspace, and no dependency of the workspace is unused.
+#[test]
+fn versions_of_dependencies_are_those_of_the_workspace() {
+    let shared = entries("Cargo.toml", |header| header == "workspace.dependencies");
+    let mut unused: BTreeSet<String> = shared.into_iter().map(|(name, _)| name).collect();
+    for manifest in manifests() {
+        let own = entries(&manifest, |header| {
+            header.ends_with("dependencies") && header != "workspace.dependencies"
+        });
+        assert!(own.len() > 3, "{manifest}: {own:?}");
+        for (name, requirement) in own {
+            let (name, is_shared) = match name.strip_suffix(".workspace") {
+                Some(name) => (name, requirement == "true"),
+                None => (&*name, requirement.starts_with("{ workspace = true")),
+            };
+            assert!(is_shared, "{manifest}: {name} = {requirement}");
+            unused.remove(name);
         }
+        // A dependency in a table of its own would not be seen above.
+        let tables = entries(&manifest, |header| header.contains("dependencies."));
+        assert!(tables.is_empty(), "{manifest}: {tables:?}");
     }
-    assert_eq!(documented, named, "docs/dependencies.md on the left, Cargo.toml on the right");
+    assert!(unused.is_empty(), "not used by any crate: {unused:?}");
+}
+
+/// The names of the packages in a dependency tree.
+fn tree(args: &[&str]) -> Option<BTreeSet<String>> {
+    let tree = cargo(&[&["tree", "--locked", "--prefix", "none", "--format", "{p}"], args].concat())?;
+    let tree = String::from_utf8(tree).unwrap();
+    let names = tree.lines().filter_map(|line| line.split_whitespace().next());
+    Some(names.map(str::to_owned).collect())
+}
+
+/// `aez-core` builds without C code, and its decoder has few dependencies.
+#[test]
+fn the_core_does_not_depend_on_upper_layers() {
+    let unwanted =
+        ["candle-core", "clap", "image", "ureq", "plotters", "nalgebra", "zstd", "zstd-sys", "rayon"];
+    let Some(names) = tree(&["-p", "aez-core", "--no-default-features", "-e", "normal"]) else { return };
+    assert!(names.contains("aez-core") && names.contains("safetensors"), "{names:?}");
+    assert!(unwanted.iter().all(|name| !names.contains(*name)), "{names:?}");
+    // Also with its default features, and for its tests.
+    let Some(names) = tree(&["-p", "aez-core"]) else { return };
+    assert!(names.contains("zstd-sys"), "{names:?}");
+    assert!(names.iter().all(|name| !name.starts_with("candle") && !name.starts_with("clap")), "{names:?}");
+}
+
+/// A crate depends on the crates below it, and not on those above.
+#[test]
+fn crates_depend_on_lower_layers_only() {
+    let layers = ["aez-core", "aez-image", "aez-eval", "aez-train", "aez"];
+    for (index, layer) in layers.iter().enumerate() {
+        let Some(names) = tree(&["-p", layer, "--all-features"]) else { return };
+        let upper: Vec<_> = layers[index + 1..].iter().filter(|upper| names.contains(**upper)).collect();
+        assert!(upper.is_empty(), "{layer} depends on {upper:?}");
+    }
+    for crates in ["aez-image", "aez-eval"] {
+        let Some(names) = tree(&["-p", crates, "-e", "normal"]) else { return };
+        assert!(!names.contains("candle-core") && !names.contains("clap"), "{crates}: {names:?}");
+    }
 }
 
 /// The Rust files below a folder.
@@ -148,20 +229,22 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
-/// Each answer in the list of attacks names tests that are there.
+/// The document about attacks names tests that exist.
 #[test]
 fn the_tests_that_attacks_name_exist() {
-    let sources = [sources(&path("tests")), sources(&path("src"))].concat();
+    let crates = fs::read_dir(path("crates")).unwrap().map(|entry| entry.unwrap().path().join("src"));
+    let sources: Vec<PathBuf> =
+        [path("src"), path("tests")].into_iter().chain(crates).flat_map(|folder| sources(&folder)).collect();
     let document = read("docs/attacks.md");
     let mut count = 0;
     for (file, test) in document.split('`').filter_map(|code| code.split_once("::")) {
         if !file.ends_with(".rs") {
             continue;
         }
-        let is_there = |source: &&PathBuf| {
+        let has_test = |source: &&PathBuf| {
             source.ends_with(file) && fs::read_to_string(source).unwrap().contains(&format!("fn {test}("))
         };
-        assert!(sources.iter().any(|source| is_there(&source)), "{file} has no test {test}");
+        assert!(sources.iter().any(|source| has_test(&source)), "{file} has no test {test}");
         count += 1;
     }
     assert!(count > 25, "{count}");

@@ -1,84 +1,74 @@
-//! `aez eval --out`: the comparison with other codecs and the page, in a browser where there is one.
+//! `aez eval --out`: the comparison with other codecs, and the report page, also in a browser if one is installed.
+
+mod common;
 
 use std::{fs, path::Path};
 
-use aez::picture::{self, Picture, PictureFormat};
-use assert_cmd::Command;
+use common::TestFolder;
 use predicates::{prelude::*, str::contains};
 use serde_json::Value;
 
-/// Two pictures, one of them with a name that is hard to write down as HTML, and a model.
-fn place() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("model"), aez::model::tiny_bytes()).unwrap();
-    fs::create_dir(folder.path().join("photos")).unwrap();
-    for (name, width, height) in [("<b>&'.png", 60, 40), ("wide.png", 260, 30)] {
-        let rgb = (0..width * height).flat_map(|i| [(i % width) as u8, (i / width * 5) as u8, 99]).collect();
-        let png = picture::encode(&Picture::from_rgb(width, height, rgb), PictureFormat::Png).unwrap();
-        fs::write(folder.path().join("photos").join(name), png).unwrap();
-    }
+/// A folder with two pictures. The name of one of them has characters that HTML must escape.
+fn folder() -> TestFolder {
+    let folder = TestFolder::new();
+    folder.draw("photos/<b>&'.png", 60, 40);
+    folder.draw("photos/wide.png", 260, 30);
     folder
 }
 
-fn eval(folder: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("aez"));
-    command.current_dir(folder).args(["eval", "photos", "--model", "model", "-Q", "20,80"]).args(args);
-    command
-}
-
-fn text(folder: &Path, name: &str) -> String {
-    fs::read_to_string(folder.join(name)).unwrap()
+fn eval(folder: &TestFolder, args: &[&str]) -> assert_cmd::Command {
+    folder.aez(&[&["eval", "photos", "-Q", "20,80"], args].concat())
 }
 
 #[test]
-fn programs_that_are_missing_are_named_and_left_out() {
-    let place = place();
+fn missing_programs_are_named_and_skipped() {
+    let folder = folder();
     let all = ["--codecs", "aez,jpeg,webp,avif,jxl", "--out", "out"];
-    let run = eval(place.path(), &all).env("PATH", "").assert().success();
+    let run = eval(&folder, &all).env("PATH", "").assert().success();
     let packages = ["libjpeg-turbo-progs", "webp", "libavif-bin", "libjxl-tools"];
     let run =
         packages.iter().fold(run, |run, package| run.stderr(contains(format!("apt install {package}`"))));
     run.stdout(contains("aez").and(contains("jpeg").not()));
-    let results: Value = serde_json::from_str(&text(place.path(), "out/results.json")).unwrap();
+    let results: Value = serde_json::from_str(&folder.text("out/results.json")).unwrap();
     assert_eq!(results["curves"].as_object().unwrap().len(), 1);
     assert_eq!(results["images"].as_array().unwrap().len(), 4);
 
-    let none = eval(place.path(), &["--codecs", "jxl"]).env("PATH", "").assert().code(1);
+    let none = eval(&folder, &["--codecs", "jxl"]).env("PATH", "").assert().code(1);
     none.stderr(contains("none of the codecs can be measured"));
-    eval(place.path(), &["--codecs", "gif"]).assert().code(2).stderr(contains("possible values: aez, jpeg"));
+    eval(&folder, &["--codecs", "gif"]).assert().code(2).stderr(contains("possible values: aez, jpeg"));
 }
 
 #[test]
-fn published_curves_are_drawn() {
-    let place = place();
-    fs::create_dir(place.path().join("anchors")).unwrap();
+fn published_curves_are_plotted() {
+    let folder = folder();
     let curves =
         r#"{"mine": {"bpp": [0.5, 1], "psnr": [25, 31], "ms_ssim": [0.8, 0.9], "source": "a paper"}}"#;
-    fs::write(place.path().join("anchors/kodak_rd.json"), curves).unwrap();
+    folder.write("anchors/kodak_rd.json", curves);
     let anchors = ["--anchors", "anchors", "--out", "out", "--anchor-names"];
-    eval(place.path(), &anchors).arg("mine").assert().success().stderr("");
+    eval(&folder, &anchors).arg("mine").assert().success().stderr("");
     for name in ["out/psnr.svg", "out/ms-ssim.svg", "out/index.html"] {
-        assert!(text(place.path(), name).contains("mine (published)"), "{name}");
+        assert!(folder.text(name).contains("mine (published)"), "{name}");
     }
-    assert!(text(place.path(), "out/index.html").contains("a paper"));
-    eval(place.path(), &anchors).arg("yours").assert().code(1).stderr(contains("there are mine"));
-    eval(place.path(), &["--anchors", "anchors"]).assert().code(2).stderr(contains("--out"));
+    assert!(folder.text("out/index.html").contains("a paper"));
+    eval(&folder, &anchors).arg("yours").assert().code(1).stderr(contains("there are mine"));
+    eval(&folder, &["--anchors", "anchors"]).assert().code(2).stderr(contains("--out"));
 }
 
 #[test]
-fn the_page_shows_as_many_pictures_as_it_should() {
-    let place = place();
-    fs::write(place.path().join("model.svg"), "<svg xmlns='http://www.w3.org/2000/svg'/>").unwrap();
+fn the_page_shows_the_given_number_of_pictures() {
+    let folder = folder();
+    folder.write("model.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>");
     for (count, expected) in [("0", 0), ("1", 1), ("9", 2)] {
-        eval(place.path(), &["--out", "out", "--page-pictures", count]).assert().success();
-        let page = text(place.path(), "out/index.html");
+        eval(&folder, &["--out", "out", "--page-pictures", count]).assert().success();
+        let page = folder.text("out/index.html");
         assert_eq!(page.matches("class=\"exhibit\"").count(), expected);
         assert_eq!(page.matches("data:image/png").count(), expected * 3, "the original and two qualities");
-        assert_eq!(page.matches("data:image/svg+xml").count(), 1, "the model's training");
+        assert_eq!(page.matches("data:image/svg+xml").count(), 1, "the loss curve of the model");
     }
 }
 
-/// Runs in the page once all is loaded, and leaves what it finds in an element.
+/// A script that runs when the page is loaded. It writes the number of images, of images that were decoded, of requests,
+/// and whether the page is wider than the window into an element.
 const PROBE: &str = r#"<script>
 addEventListener("load", () => {
   const images = [...document.images];
@@ -95,17 +85,17 @@ addEventListener("load", () => {
 </script>"#;
 
 #[test]
-fn the_page_is_sound_in_a_browser() {
-    let place = place();
+fn a_browser_shows_the_page_without_errors() {
+    let folder = folder();
     let args = ["--codecs", "aez,jpeg", "--out", "out"];
-    eval(place.path(), &args).assert().success();
-    let page = text(place.path(), "out/index.html");
+    eval(&folder, &args).assert().success();
+    let page = folder.text("out/index.html");
     let images = page.matches("<img ").count();
     assert!(images >= 6, "{images}");
-    // The page forbids scripts; the copy lets this one in.
+    // The policy of the page forbids scripts; that of the copy allows them.
     let page =
         page.replace("style-src 'unsafe-inline'", "style-src 'unsafe-inline'; script-src 'unsafe-inline'");
-    let copy = place.path().join("copy.html");
+    let copy = folder.path("copy.html");
     fs::write(&copy, page.replace("</body>", &format!("{PROBE}</body>"))).unwrap();
     for width in [400, 1200] {
         let Some((document, log)) = browse(&copy, width) else {
@@ -118,7 +108,7 @@ fn the_page_is_sound_in_a_browser() {
     }
 }
 
-/// The document after scripts have run, and what the browser said; `None` where there is no browser.
+/// The document after its scripts have run, and the log of the browser. `None` if no browser is installed.
 fn browse(page: &Path, width: u32) -> Option<(String, String)> {
     let profile = tempfile::tempdir().unwrap();
     let url = format!("file://{}", page.display());

@@ -1,10 +1,11 @@
-//! Damaged, foreign and lying model files: each is refused with [`Error::Model`], or is a model that runs.
+//! Damaged and crafted model files: each fails with [`Error::Model`], or is a model that runs.
 
 use std::{alloc::System, collections::HashMap};
 
-use aez::{
-    Error,
-    model::{Model, tiny_bytes},
+use aez_core::{
+    Error, Model,
+    testing::{tiny, tiny_bytes},
+    tiled::TiledModel,
 };
 use rayon::prelude::*;
 use safetensors::{
@@ -12,25 +13,29 @@ use safetensors::{
     tensor::{TensorView, serialize},
 };
 
-/// The allocator gives no more than this to all the tests together: no claim of a file is believed before its bytes are
-/// there.
+/// All tests of this file together cannot allocate more: memory is only allocated for bytes that the file has.
 #[global_allocator]
 static ALLOCATOR: cap::Cap<System> = cap::Cap::new(System, 512 << 20);
 
-/// Reads a model that may be hostile, and runs it where it is accepted.
-fn load(bytes: Vec<u8>) -> Result<Model, String> {
-    match Model::from_bytes(bytes) {
-        Ok(model) => {
-            let tile = model.synthesize(&vec![0.0; model.latents()]).unwrap();
-            assert_eq!(model.analyse(&tile).unwrap().len(), model.latents());
-            Ok(model)
+/// Reads an untrusted model, and runs it if it is accepted. Both entry points must agree.
+fn load(bytes: Vec<u8>) -> Result<TiledModel, String> {
+    let model = Model::from_bytes(bytes.clone());
+    match TiledModel::from_bytes(bytes) {
+        Ok(tiled) => {
+            assert_eq!(model.expect("the same model").id(), tiled.id());
+            let tile = tiled.synthesize(&vec![0.0; tiled.latents()]).unwrap();
+            assert_eq!(tiled.analyse(&tile).unwrap().len(), tiled.latents());
+            Ok(tiled)
         }
-        Err(Error::Model(why)) => Err(why),
-        Err(other) => panic!("{other:?} is no answer to a hostile model"),
+        Err(Error::Model(reason)) => {
+            assert!(matches!(model, Err(Error::Model(_))));
+            Err(reason)
+        }
+        Err(other) => panic!("{other:?} is no documented error of a model file"),
     }
 }
 
-/// The bytes of the header, its length field included.
+/// Length of the header in bytes, with the length field.
 fn header_len(file: &[u8]) -> usize {
     8 + SafeTensors::read_metadata(file).unwrap().0
 }
@@ -46,17 +51,17 @@ fn no_prefix_of_a_model_is_a_model() {
 }
 
 #[test]
-fn every_changed_byte_of_the_header_is_refused_or_harmless() {
+fn every_changed_byte_of_the_header_is_rejected_or_harmless() {
     let file = tiny_bytes();
     (0..header_len(&file)).into_par_iter().for_each(|place| {
         let mut changed = file.clone();
-        // Digits become other digits, letters other letters, and braces no braces.
+        // Digits become other digits, letters other letters, and braces other characters.
         changed[place] ^= [1, 2, 4, 0x10, 0x80][place % 5];
         let _ = load(changed);
     });
 }
 
-/// A model taken apart, so that it can be put together wrongly.
+/// The parts of a model file, from which invalid files are assembled.
 struct Parts {
     metadata: String,
     tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)>,
@@ -92,7 +97,7 @@ impl Parts {
         self.tensors.push((name.to_owned(), dtype, shape.to_vec(), data));
     }
 
-    /// Replaces an array by one of 8 bits whose outliers lie at `places`.
+    /// Replaces an array by one with 8-bit values and outliers at `places`.
     fn round(&mut self, name: &str, places: &[u32]) {
         let shape = self.tensors.iter().find(|tensor| tensor.0 == name).unwrap().2.clone();
         let (count, columns) = (shape.iter().product(), *shape.last().unwrap());
@@ -108,18 +113,18 @@ impl Parts {
 const WEIGHT: &str = "decoder.conv1.weight";
 
 #[test]
-fn what_is_put_together_rightly_loads() {
+fn a_correctly_assembled_model_loads() {
     let mut parts = Parts::new();
     let id = load(parts.bytes()).unwrap().id();
-    assert_eq!(id, aez::model::tiny().id());
+    assert_eq!(id, tiny().id());
     parts.round(WEIGHT, &[0, 5, 6]);
     assert_ne!(load(parts.bytes()).unwrap().id(), id);
 }
 
 #[test]
-fn lies_are_refused_by_name() {
-    type Lie = fn(&mut Parts);
-    let lies: [(&str, Lie); 14] = [
+fn invalid_models_are_rejected_with_their_reason() {
+    type Change = fn(&mut Parts);
+    let changes: [(&str, Change); 14] = [
         ("decoder.conv1.weight", |parts| parts.drop(WEIGHT)),
         ("decoder.conv1.weight", |parts| parts.set(WEIGHT, Dtype::F32, &[3], vec![0; 12])),
         ("decoder.conv1.weight", |parts| parts.set(WEIGHT, Dtype::F64, &[3], vec![0; 24])),
@@ -148,11 +153,11 @@ fn lies_are_refused_by_name() {
         ("newer aez", |parts| parts.metadata = parts.metadata.replace("\"version\":1", "\"version\":2")),
         ("metadata", |parts| parts.metadata = "[".repeat(1 << 20)),
     ];
-    for (index, (named, lie)) in lies.into_iter().enumerate() {
+    for (index, (expected, change)) in changes.into_iter().enumerate() {
         let mut parts = Parts::new();
-        lie(&mut parts);
-        let why = load(parts.bytes()).err().unwrap_or_else(|| panic!("lie {index} is believed"));
-        assert!(why.contains(named), "lie {index}: {why}");
+        change(&mut parts);
+        let reason = load(parts.bytes()).err().unwrap_or_else(|| panic!("change {index} is accepted"));
+        assert!(reason.contains(expected), "change {index}: {reason}");
     }
 }
 

@@ -1,15 +1,12 @@
-//! The codec as the `image` crate sees it. The hooks are those of the whole process: every test registers the same
-//! model.
+//! AEZ in the `image` crate. Its hooks are global to the process, so that every test registers the same model.
 
 use std::{io::Cursor, sync::LazyLock};
 
 use aez::{
-    Limits, Quality,
-    codec::Encoder,
+    Encoder, Limits, Model, Picture, Quality,
     image_codec::{AezDecoder, AezEncoder, register, register_model},
-    model::{Model, tiny},
-    picture::Picture,
 };
+use aez_core::testing::tiny;
 use image::{
     ColorType, DynamicImage, ExtendedColorType, GenericImageView, ImageDecoder, ImageEncoder, ImageError,
     ImageReader,
@@ -17,7 +14,7 @@ use image::{
 
 static MODEL: LazyLock<Model> = LazyLock::new(tiny);
 
-/// A picture of each of the four kinds, 21 x 18 pixels.
+/// A picture of each of the four colour types, 21x18 pixels.
 fn pictures() -> [DynamicImage; 4] {
     let rgba =
         image::RgbaImage::from_fn(21, 18, |x, y| image::Rgba([x as u8 * 9, y as u8 * 9, 90, 255 - y as u8]));
@@ -37,7 +34,7 @@ fn open(bytes: &[u8]) -> ImageReader<Cursor<&[u8]>> {
 }
 
 #[test]
-fn every_kind_of_picture_comes_back_as_it_was() {
+fn colour_types_survive_the_round_trip() {
     for picture in pictures() {
         let bytes = encode(&picture);
         let decoder = AezDecoder::new(&bytes[..], &MODEL).unwrap();
@@ -60,18 +57,18 @@ fn every_kind_of_picture_comes_back_as_it_was() {
 }
 
 #[test]
-fn it_writes_the_same_bytes_as_the_library() {
+fn the_adapter_writes_the_same_bytes_as_the_library() {
     let picture = pictures()[0].to_rgb8();
-    let mut encoder = Encoder::new(&MODEL);
-    encoder.quality = Quality::new(40).unwrap();
+    let quality = Quality::new(40).unwrap();
     let mut bytes = Vec::new();
-    let writer = AezEncoder::new_with_quality(&mut bytes, &MODEL, encoder.quality);
+    let writer = AezEncoder::new_with_quality(&mut bytes, &MODEL, quality);
     writer.write_image(&picture, 21, 18, ExtendedColorType::Rgb8).unwrap();
+    let encoder = Encoder::new(&MODEL).quality(quality);
     assert_eq!(bytes, encoder.encode(&Picture::from_rgb(21, 18, picture.into_raw())).unwrap());
 }
 
 #[test]
-fn files_open_by_name_and_by_content() {
+fn files_are_recognized_by_name_and_by_content() {
     register_model(&MODEL);
     assert!(!register() && !register_model(&MODEL), "the first registration stays");
     let folder = tempfile::tempdir().unwrap();
@@ -86,7 +83,7 @@ fn files_open_by_name_and_by_content() {
 }
 
 #[test]
-fn metadata_go_through() {
+fn metadata_survives_the_round_trip() {
     let exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0".to_vec();
     let mut bytes = Vec::new();
     let mut encoder = AezEncoder::new(&mut bytes, &MODEL);
@@ -113,7 +110,7 @@ fn limits_are_honoured() {
     for (width, height, memory) in [
         (Some(20), None, None),
         (None, Some(17), None),
-        // Too little for the pixels; for the pixels and the file; for what decoding holds beside them.
+        // Too little memory for the pixels; for the pixels and the file; for these and the buffers of the decoder.
         (None, None, Some(1000)),
         (None, None, Some(21 * 18 * 3 + 10)),
         (None, None, Some(21 * 18 * 3 + bytes.len() as u64 + 500)),
@@ -121,23 +118,18 @@ fn limits_are_honoured() {
         let error = decode(width, height, memory).unwrap_err();
         assert!(matches!(error, ImageError::Limits(_)), "{error}");
     }
-    for limits in
-        [Limits { max_edge: 20, ..Limits::default() }, Limits { max_memory: 20, ..Limits::default() }]
-    {
-        let refused = AezDecoder::with_limits(&bytes[..], &MODEL, limits).err().unwrap();
-        assert!(matches!(refused, ImageError::Limits(_)), "{refused}");
+    for limits in [Limits::default().with_max_edge(20), Limits::default().with_max_memory(20)] {
+        let error = AezDecoder::with_limits(&bytes[..], &MODEL, limits).err().unwrap();
+        assert!(matches!(error, ImageError::Limits(_)), "{error}");
     }
-    // An endless reader ends at the limit.
-    let endless = AezDecoder::with_limits(
-        std::io::repeat(0xAE),
-        &MODEL,
-        Limits { max_memory: 1 << 16, ..Limits::default() },
-    );
+    // Reading from an endless reader stops at the limit.
+    let limits = Limits::default().with_max_memory(1 << 16);
+    let endless = AezDecoder::with_limits(std::io::repeat(0xAE), &MODEL, limits);
     assert!(matches!(endless, Err(ImageError::Limits(_))));
 }
 
 #[test]
-fn errors_are_told_apart() {
+fn errors_have_their_own_kinds() {
     let bytes = encode(&pictures()[0]);
     let with = |place: usize, byte: u8| {
         let mut changed = bytes.clone();

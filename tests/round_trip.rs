@@ -1,21 +1,23 @@
-//! Pictures of every kind and size through both roads, with a tiny model.
+//! Pictures of every kind and size through the encoder and the decoder, with the tiny model.
 
 use std::{io::Write, sync::LazyLock};
 
 use aez::{
-    Error, Limits, Quality,
-    codec::{Decoder, Encoder},
+    Decoder, Encoder, Error, LimitKind, Limits, Model, Picture, Quality,
+    picture::{self, PictureFormat, psnr},
+};
+use aez_core::{
     container::{Container, ModelId},
-    model::{self, Model},
-    picture::{self, Picture, PictureFormat, psnr},
+    entropy::Coder,
+    testing::{tiny, tiny_bytes, tiny_tiled},
 };
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 use proptest::prelude::*;
 use rayon::prelude::*;
 
-static MODEL: LazyLock<Model> = LazyLock::new(model::tiny);
+static MODEL: LazyLock<Model> = LazyLock::new(tiny);
 
-/// Colours that change slowly, so that the tiny model can follow.
+/// Colours that change slowly, which the tiny model can represent.
 fn smooth(width: u32, height: u32) -> Picture {
     let wave = |phase: f32| (127.5 + 100.0 * phase.sin()) as u8;
     let pixel = |i: u32| {
@@ -31,7 +33,7 @@ fn round_trip(picture: &Picture) -> Picture {
 }
 
 #[test]
-fn every_size_comes_back() {
+fn every_size_survives_the_round_trip() {
     for (width, height) in [(1, 1), (1, 40), (16, 16), (15, 17), (95, 97), (97, 200)] {
         let original = smooth(width, height);
         let decoded = round_trip(&original);
@@ -42,7 +44,7 @@ fn every_size_comes_back() {
 }
 
 #[test]
-fn every_kind_of_picture_comes_back_as_its_kind() {
+fn every_kind_of_picture_survives_the_round_trip() {
     let gray =
         DynamicImage::ImageLuma8(image::GrayImage::from_fn(40, 30, |x, y| [(3 * x + 2 * y) as u8].into()));
     let translucent = DynamicImage::ImageRgba8(image::RgbaImage::from_fn(40, 30, |x, y| {
@@ -73,23 +75,25 @@ fn every_kind_of_picture_comes_back_as_its_kind() {
 #[test]
 fn the_bytes_do_not_depend_on_threads_or_groups() {
     let original = smooth(97, 200);
+    let with_tiles_at_once = |count: usize| Model::from(tiny_tiled().with_tiles_at_once(count));
     let encode = |threads: usize, tiles_at_once: usize| {
+        let model = with_tiles_at_once(tiles_at_once);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| Encoder { tiles_at_once, ..Encoder::new(&MODEL) }.encode(&original)).unwrap()
+        pool.install(|| Encoder::new(&model).encode(&original)).unwrap()
     };
     let bytes = encode(1, 32);
     for (threads, tiles_at_once) in [(4, 32), (1, 1), (4, 5), (2, 1000), (1, 0)] {
         assert_eq!(encode(threads, tiles_at_once), bytes, "{threads} threads, {tiles_at_once} tiles at once");
     }
-    let decode = |tiles_at_once| Decoder { tiles_at_once, ..Decoder::new(&MODEL) }.decode(&bytes).unwrap();
+    let decode = |count: usize| Decoder::new(&with_tiles_at_once(count)).decode(&bytes).unwrap();
     assert_eq!(decode(1), decode(32));
 }
 
-/// Rayon's threads take up other work while they wait: what is made on first use must not be waited for there.
+/// A thread of rayon runs other tasks while it waits: lazy initialization of a model must not deadlock there.
 #[test]
-fn many_pictures_at_once_find_the_model_unused() {
+fn many_pictures_are_decoded_at_once_with_an_unused_model() {
     let bytes = Encoder::new(&MODEL).encode(&smooth(40, 40)).unwrap();
-    let file = model::tiny_bytes();
+    let file = tiny_bytes();
     for _ in 0..20 {
         let model = Model::from_bytes(file.clone()).unwrap();
         let pictures: Vec<Picture> =
@@ -99,10 +103,10 @@ fn many_pictures_at_once_find_the_model_unused() {
 }
 
 #[test]
-fn a_higher_quality_is_a_larger_file_and_a_better_picture() {
+fn a_higher_quality_gives_a_larger_file_and_a_better_picture() {
     let original = smooth(64, 64);
     let measure = |quality| {
-        let encoder = Encoder { quality: Quality::new(quality).unwrap(), ..Encoder::new(&MODEL) };
+        let encoder = Encoder::new(&MODEL).quality(Quality::new(quality).unwrap());
         let bytes = encoder.encode(&original).unwrap();
         (bytes.len(), psnr(&original, &Decoder::new(&MODEL).decode(&bytes).unwrap()).unwrap())
     };
@@ -112,23 +116,24 @@ fn a_higher_quality_is_a_larger_file_and_a_better_picture() {
 }
 
 #[test]
-fn metadata_is_kept_unless_it_is_not_wanted() {
+fn metadata_is_kept_by_default() {
     let (icc, exif) = (Some(b"a colour profile".to_vec()), Some(b"II*\0".to_vec()));
-    let original = Picture { icc, exif, ..smooth(20, 20) };
+    let original = smooth(20, 20).with_icc(icc).with_exif(exif);
     let decoded = round_trip(&original);
     assert_eq!((&decoded.icc, &decoded.exif), (&original.icc, &original.exif));
-    let bytes = Encoder { keep_metadata: false, ..Encoder::new(&MODEL) }.encode(&original).unwrap();
+    let bytes = Encoder::new(&MODEL).keep_metadata(false).encode(&original).unwrap();
     let decoded = Decoder::new(&MODEL).decode(&bytes).unwrap();
     assert_eq!((decoded.icc, decoded.exif), (None, None));
 }
 
 #[test]
-fn a_file_of_another_model_is_refused_by_name() {
+fn a_file_of_another_model_is_an_error_with_both_ids() {
     let bytes = Encoder::new(&MODEL).encode(&smooth(20, 20)).unwrap();
     let mut container = Container::parse(&bytes, &Limits::default()).unwrap();
     container.header.model = ModelId([0xde, 0xad, 0xbe, 0xef]);
-    let refused = Decoder::new(&MODEL).decode(&container.to_bytes().unwrap());
-    assert!(matches!(refused, Err(Error::WrongModel { wanted, .. }) if wanted == "deadbeef"));
+    let error = Decoder::new(&MODEL).decode(&container.to_bytes().unwrap()).unwrap_err();
+    let Error::WrongModel { wanted, given } = error else { panic!("{error:?}") };
+    assert_eq!((wanted.to_string().as_str(), given), ("deadbeef", MODEL.id()));
 }
 
 #[test]
@@ -137,27 +142,27 @@ fn limits_stop_a_tiny_file_that_claims_a_huge_picture() {
     let mut container = Container::parse(&bytes, &Limits::default()).unwrap();
     (container.header.width, container.header.height) = (u32::MAX, u32::MAX);
     let huge = container.to_bytes().unwrap();
-    for limits in [Limits::default(), Limits { max_memory: 1 << 20, ..Limits::NONE }] {
-        let refused = Decoder { limits, ..Decoder::new(&MODEL) }.decode(&huge);
-        assert!(matches!(refused, Err(Error::Limit { .. })), "{refused:?}");
+    for (limits, expected) in
+        [(Limits::default(), LimitKind::Edge), (Limits::NONE.with_max_memory(1 << 20), LimitKind::Memory)]
+    {
+        let result = Decoder::new(&MODEL).limits(limits).decode(&huge);
+        assert!(matches!(result, Err(Error::Limit { limit, .. }) if limit == expected), "{result:?}");
     }
-    let small = Limits { max_pixels: 399, ..Limits::default() };
-    assert!(matches!(
-        Decoder { limits: small, ..Decoder::new(&MODEL) }.decode(&bytes),
-        Err(Error::Limit { .. })
-    ));
+    let result = Decoder::new(&MODEL).limits(Limits::default().with_max_pixels(399)).decode(&bytes);
+    let Err(Error::Limit { limit, found, allowed }) = result else { panic!("{result:?}") };
+    assert_eq!((limit, found, allowed), (LimitKind::Pixels, 400, 399));
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// With a right checksum, so that the coders are reached.
+    /// The checksum is correct, so that the entropy decoders see these bytes.
     #[test]
-    fn latents_that_no_encoder_wrote_do_no_harm(latents: Vec<u8>, range: bool, edge in 1u32..40) {
+    fn an_arbitrary_payload_does_no_harm(payload: Vec<u8>, range: bool, edge in 1u32..40) {
         let bytes = Encoder::new(&MODEL).encode(&smooth(edge, 20)).unwrap();
         let mut container = Container::parse(&bytes, &Limits::default()).unwrap();
-        container.latents = latents;
-        container.header.coder = if range { aez::entropy::Coder::Range } else { aez::entropy::Coder::Zstd };
+        container.payload = payload;
+        container.header.coder = if range { Coder::Range } else { Coder::Zstd };
         if let Ok(picture) = Decoder::new(&MODEL).decode(&container.to_bytes().unwrap()) {
             prop_assert_eq!(picture.rgb.len(), (edge * 20 * 3) as usize);
         }
@@ -170,7 +175,7 @@ fn png(picture: &DynamicImage) -> Vec<u8> {
     bytes.into_inner()
 }
 
-/// A PNG of 20 x 10 pixels and four colours, which the `image` crate reads but does not write.
+/// A PNG file of 20x10 pixels with a palette of four colours. The `image` crate reads such files, but does not write them.
 fn palette_png() -> Vec<u8> {
     let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
     let mut chunk = |kind: &[u8; 4], content: &[u8]| {

@@ -1,10 +1,11 @@
-//! `format-spec.md` and the library say the same: the worked example byte for byte, and the network of a model file.
+//! `format-spec.md` and the library agree: the worked example byte for byte, and the network of a model file.
 
-use aez::{
-    Limits, Quality, Shape, Symbols,
-    container::{Container, Header, ModelId},
+use aez_core::{
+    Limits, Quality,
+    container::{Container, Family, Header, ModelId},
     entropy::{Coder, Prior, decode, encode},
-    model::{Config, Model, Provenance, Quantizer, Storage, init::xavier},
+    symbols::{Shape, Symbols},
+    tiled::{Config, Provenance, Quantizer, Storage, TiledModel, init::xavier},
 };
 
 const SPECIFICATION: &str = include_str!("../format-spec.md");
@@ -25,6 +26,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 
 fn container() -> Container {
     let header = Header {
+        family: Family::TILED,
         width: 100,
         height: 60,
         gray: false,
@@ -32,7 +34,7 @@ fn container() -> Container {
         coder: Coder::Range,
         model: ModelId([0x01, 0x23, 0x45, 0x67]),
     };
-    Container { header, latents: bytes(LATENTS), alpha: None, icc: None, exif: None }
+    Container { header, payload: bytes(LATENTS), alpha: None, icc: None, exif: None }
 }
 
 #[test]
@@ -55,13 +57,13 @@ fn the_example_file_is_stored_as_documented() {
 }
 
 #[test]
-fn the_document_shows_these_very_bytes() {
+fn the_document_shows_the_bytes_of_the_example() {
     for shown in [PRIOR, LATENTS, FILE] {
         assert!(SPECIFICATION.contains(shown), "format-spec.md does not show {shown}");
     }
 }
 
-/// Section 11, as a reader who knows nothing but the document would write it: slowly.
+/// An implementation of section 11 that follows the document and nothing else. It is slow.
 mod from_the_document {
     use safetensors::{Dtype, SafeTensors};
     use serde_json::Value;
@@ -176,15 +178,15 @@ mod from_the_document {
 #[test]
 fn the_network_is_computed_as_documented() {
     let config = Config { tile: 8, channels: 6, reductions: 2, latents: 5, normalize: true, dropout: 0.0 };
-    // With a column long enough, and arrays large enough, to be stored in 8 bits with outliers.
+    // Its columns are long enough, and its arrays large enough, to be stored in 8 bits with outliers.
     let large = Config { tile: 16, channels: 64, reductions: 1, latents: 3, normalize: false, dropout: 0.0 };
     for config in [config, large] {
         let parameters = xavier(config, 3).unwrap();
         let quantizer = Quantizer::new(vec![0.0; config.latents], vec![1.0; config.latents]).unwrap();
         let prior = Prior::fit(&vec![0.5; config.latents], config.latents).unwrap();
-        let file =
-            Model::to_bytes(&parameters, &quantizer, &prior, &Provenance::default(), Storage::Int8).unwrap();
-        let model = Model::from_bytes(file.clone()).unwrap();
+        let provenance = Provenance::default();
+        let file = TiledModel::to_bytes(&parameters, &quantizer, &prior, &provenance, Storage::Int8).unwrap();
+        let model = TiledModel::from_bytes(file.clone()).unwrap();
         let reader = from_the_document::Reader::new(&file);
         assert_eq!(reader.id(), model.id().0);
         let latents: Vec<f32> = (0..config.latents).map(|n| 1.0 + n as f32).collect();

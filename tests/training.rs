@@ -1,57 +1,51 @@
-//! Training runs through the library: a small network learns from drawn pictures, and a run that was killed and resumed
-//! ends with the weights of one that was not.
+//! Training runs through the library: a small network learns from test images, and a run that was killed and resumed
+//! gives the same weights as an uninterrupted one.
+
+mod common;
 
 use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::Path,
     time::Duration,
 };
 
-use aez::{
-    Error, Limits, Result,
-    model::{Config, Model, Storage},
-    picture::{self, Picture, PictureFormat},
-    train::{
-        checkpoint::Checkpoint,
-        data::Dataset,
-        recipe::{Init, Recipe},
-        run::{self, Event, Files, Options},
-        spec::{Source, Spec},
-        start::Weights,
-    },
+use aez::{Error, Limits, Picture};
+use aez_core::tiled::{Config, Storage, TiledModel};
+use aez_image::PictureFormat;
+use aez_train::{
+    checkpoint::Checkpoint,
+    data::Dataset,
+    recipe::{Init, Recipe},
+    run::{self, Event, Files, Options},
+    spec::{Source, Spec},
+    start::Weights,
 };
+use common::TestFolder;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
 const CONFIG: Config =
     Config { tile: 16, channels: 12, reductions: 2, latents: 12, normalize: false, dropout: 0.0 };
-/// Passes over the pictures. An epoch has a last batch that is not full.
+/// The last batch of an epoch is not full.
 const EPOCHS: f64 = 3.0;
 
-/// A folder of pictures to learn from, and of models.
-struct Place {
-    folder: tempfile::TempDir,
+/// A folder with a data set of small pictures, in which models are trained.
+struct Setup {
+    folder: TestFolder,
+    data: Dataset,
 }
 
-impl Place {
+impl Setup {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("pictures")).unwrap();
+        let folder = TestFolder::new();
         for index in 0..40 {
-            let path = folder.path().join(format!("pictures/{index}.png"));
-            fs::write(path, picture::encode(&draw(index), PictureFormat::Png).unwrap()).unwrap();
+            let png = aez_image::encode(&draw(index), PictureFormat::Png).unwrap();
+            folder.write(&format!("pictures/{index}.png"), png);
         }
-        Self { folder }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn data(&self) -> Dataset {
-        let spec = Spec { source: Source::Folder(self.path("pictures")), weight: 1 };
-        Dataset::open(&[spec], CONFIG.tile, &Limits::default()).unwrap()
+        let spec = Spec { source: Source::Folder(folder.path("pictures")), weight: 1 };
+        let data = Dataset::open(&[spec], CONFIG.tile, &Limits::default()).unwrap();
+        Self { folder, data }
     }
 
     /// A short run that saves a checkpoint after each step.
@@ -66,7 +60,7 @@ impl Place {
                 ..Recipe::tuned()
             },
             seed: 5,
-            out: self.path(name),
+            out: self.folder.path(name),
             weights: None,
             resume: false,
             budget: None,
@@ -78,7 +72,7 @@ impl Place {
     }
 }
 
-/// A slope and a disc in colours and places that vary with the index.
+/// A gradient and a disc whose colours and positions depend on the index.
 fn draw(index: u32) -> Picture {
     let (width, height) = (20 + index % 7, 20 + index % 5);
     let pixel = |i: u32| {
@@ -89,11 +83,15 @@ fn draw(index: u32) -> Picture {
     Picture::from_rgb(width, height, (0..width * height).flat_map(pixel).collect())
 }
 
-fn train(data: &Dataset, options: &Options) -> Result<()> {
+fn load(model: &Path) -> TiledModel {
+    TiledModel::from_bytes(fs::read(model).unwrap()).unwrap()
+}
+
+fn train(data: &Dataset, options: &Options) -> Result<(), aez_train::Error> {
     run::train(data, options, &mut |_| {})
 }
 
-/// Begins a run that is killed when `at` says so, and resumes it to its end.
+/// Starts a run, kills it at the first event for which `at` is true, and resumes it until it is finished.
 fn train_killed(data: &Dataset, options: &Options, at: impl Fn(Event<'_>) -> bool) {
     let mut kill = |event: Event<'_>| {
         if at(event) {
@@ -101,11 +99,11 @@ fn train_killed(data: &Dataset, options: &Options, at: impl Fn(Event<'_>) -> boo
         }
     };
     let killed = catch_unwind(AssertUnwindSafe(|| run::train(data, options, &mut kill)));
-    assert!(killed.is_err() && !options.out.exists(), "the run came to its end");
+    assert!(killed.is_err() && !options.out.exists(), "the run was finished before it could be killed");
     train(data, &Options { resume: true, ..options.clone() }).unwrap();
 }
 
-/// The bytes of a model's tensors, and its metadata but for the time that training took.
+/// The bytes of the tensors of a model, and its metadata without the training time.
 fn content(path: &Path) -> (Vec<u8>, Value) {
     let file = fs::read(path).unwrap();
     let (header, index) = SafeTensors::read_metadata(&file).unwrap();
@@ -114,7 +112,7 @@ fn content(path: &Path) -> (Vec<u8>, Value) {
     (file[8 + header..].to_vec(), metadata)
 }
 
-/// The columns of a run's log, without that of the seconds.
+/// The columns of the log of a run, except the time in seconds.
 fn log(options: &Options) -> Vec<Vec<String>> {
     let text = fs::read_to_string(Files::beside(&options.out).log).unwrap();
     let row = |line: &str| {
@@ -125,18 +123,18 @@ fn log(options: &Options) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn a_killed_and_resumed_run_ends_like_one_that_was_not() {
-    let place = Place::new();
-    let data = place.data();
+fn a_resumed_run_gives_the_same_model_as_an_uninterrupted_one() {
+    let setup = Setup::new();
+    let data = &setup.data;
     for config in [CONFIG, Config { normalize: true, dropout: 0.2, ..CONFIG }] {
-        let whole = place.options("whole", config);
-        train(&data, &whole).unwrap();
+        let whole = setup.options("whole", config);
+        train(data, &whole).unwrap();
         let tiles = |event: Event<'_>| if let Event::Step { tiles, .. } = event { tiles } else { 0 };
         let measured = |event: Event<'_>| if let Event::Measured(row) = event { row.tiles } else { 0 };
         let calibrating =
             |event: Event<'_>| matches!(event, Event::Busy(what) if what.contains("calibrating"));
         let per_epoch = data.len() as u64;
-        // In the first step, in the middle of an epoch, between the log's row and the checkpoint, and at the end.
+        // In the first step, in the middle of an epoch, between a row of the log and the checkpoint, and at the end.
         let kills: [&dyn Fn(Event<'_>) -> bool; 4] = [
             &|event| tiles(event) > 0,
             &|event| tiles(event) == per_epoch + 32,
@@ -144,9 +142,12 @@ fn a_killed_and_resumed_run_ends_like_one_that_was_not() {
             &calibrating,
         ];
         for (index, kill) in kills.into_iter().enumerate() {
-            let killed = place.options(&format!("killed{index}"), config);
-            train_killed(&data, &killed, kill);
-            assert!(content(&killed.out) == content(&whole.out), "kill {index}: other weights ({config:?})");
+            let killed = setup.options(&format!("killed{index}"), config);
+            train_killed(data, &killed, kill);
+            assert!(
+                content(&killed.out) == content(&whole.out),
+                "kill {index}: different weights ({config:?})"
+            );
             assert_eq!(log(&killed), log(&whole), "kill {index}");
             fs::remove_file(&killed.out).unwrap();
         }
@@ -154,95 +155,97 @@ fn a_killed_and_resumed_run_ends_like_one_that_was_not() {
 }
 
 #[test]
-fn a_run_is_the_same_on_any_number_of_threads() {
-    let place = Place::new();
-    let data = place.data();
+fn a_run_does_not_depend_on_the_number_of_threads() {
+    let setup = Setup::new();
+    let data = &setup.data;
     let run = |threads: usize| {
-        let options = place.options(&format!("on{threads}"), Config { dropout: 0.2, ..CONFIG });
+        let options = setup.options(&format!("on{threads}"), Config { dropout: 0.2, ..CONFIG });
         let options =
             Options { recipe: Recipe { init: Init::Klt, epochs: 1.0, ..options.recipe }, ..options };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| train(&data, &options)).unwrap();
+        pool.install(|| train(data, &options)).unwrap();
         content(&options.out)
     };
     assert!(run(1) == run(4));
 }
 
 #[test]
-fn the_paper_s_recipe_learns_from_random_weights() {
-    let place = Place::new();
-    let data = place.data();
-    let options = place.options("model", CONFIG);
+fn the_recipe_of_the_paper_learns_from_random_weights() {
+    let setup = Setup::new();
+    let data = &setup.data;
+    let options = setup.options("model", CONFIG);
     let options = Options { recipe: Recipe { batch_size: 8, epochs: 30.0, ..Recipe::paper() }, ..options };
     let mut losses = Vec::new();
-    let mut tell = |event: Event<'_>| {
+    let mut record = |event: Event<'_>| {
         if let Event::Measured(row) = event {
             losses.push(row.train_loss);
         }
     };
-    run::train(&data, &options, &mut tell).unwrap();
-    // The first row is of the time before the first step.
+    run::train(data, &options, &mut record).unwrap();
+    // The first row was logged before the first step.
     assert!(losses.len() == 31 && losses[30] < 0.5 * losses[1], "{losses:?}");
-    let info = Model::load(&options.out).unwrap().info().clone();
-    assert_eq!((info.provenance.epochs, info.provenance.tiles), (30.0, 30 * data.len() as u64));
+    let model = load(&options.out);
+    let provenance = model.provenance();
+    assert_eq!((provenance.epochs, provenance.tiles), (30.0, 30 * data.len() as u64));
 }
 
 #[test]
-fn a_run_that_diverges_is_stopped_and_can_go_on_at_a_lower_rate() {
-    let place = Place::new();
-    let data = place.data();
-    let sound = place.options("model", CONFIG);
-    let wild = Recipe {
-        rate: 1e6,
-        linear_rate: 1e6,
-        clip: None,
-        schedule: Recipe::paper().schedule,
-        ..sound.recipe
-    };
-    let wild = Options { recipe: wild, checkpoint_every: Duration::MAX, ..sound };
-    let told = train(&data, &wild).unwrap_err();
-    assert!(matches!(&told, Error::Misuse(what) if what.contains("diverged")), "{told}");
-    assert!(!wild.out.exists());
-    let saved = Checkpoint::load(&Files::beside(&wild.out).checkpoint).unwrap();
+fn a_diverging_run_stops_and_can_be_resumed_at_a_lower_rate() {
+    let setup = Setup::new();
+    let data = &setup.data;
+    let base = setup.options("model", CONFIG);
+    let diverging =
+        Recipe { rate: 1e6, linear_rate: 1e6, clip: None, schedule: Recipe::paper().schedule, ..base.recipe };
+    let diverging = Options { recipe: diverging, checkpoint_every: Duration::MAX, ..base };
+    let error = train(data, &diverging).unwrap_err();
+    assert!(
+        matches!(&error, aez_train::Error::Codec(Error::Misuse(reason)) if reason.contains("diverged")),
+        "{error}"
+    );
+    assert!(!diverging.out.exists());
+    let saved = Checkpoint::load(&Files::beside(&diverging.out).checkpoint).unwrap();
     assert!(saved.parameters.arrays.iter().flat_map(|array| &array.values).all(|value| value.abs() < 10.0));
-    let calm = Recipe { rate: 1e-4, linear_rate: 1e-4, ..wild.recipe.clone() };
-    train(&data, &Options { recipe: calm, resume: true, ..wild.clone() }).unwrap();
-    assert!(Model::load(&wild.out).is_ok());
+    let slower = Recipe { rate: 1e-4, linear_rate: 1e-4, ..diverging.recipe.clone() };
+    train(data, &Options { recipe: slower, resume: true, ..diverging.clone() }).unwrap();
+    load(&diverging.out);
 }
 
 #[test]
-fn a_run_begins_with_the_weights_of_a_model_or_of_a_checkpoint() {
-    let place = Place::new();
-    let data = place.data();
-    let first = place.options("first", CONFIG);
-    train(&data, &first).unwrap();
-    let weights = |path: &Path| Model::load(path).unwrap().parameters().unwrap();
-    for start in [first.out.clone(), Files::beside(&first.out).checkpoint] {
+fn a_run_begins_with_given_weights() {
+    let setup = Setup::new();
+    let data = &setup.data;
+    let first = setup.options("first", CONFIG);
+    train(data, &first).unwrap();
+    let weights = |path: &Path| load(path).parameters().unwrap();
+    let checkpoint = Checkpoint::load_weights(&Files::beside(&first.out).checkpoint).unwrap();
+    let starts = [("first", weights(&first.out)), ("first.checkpoint", checkpoint)];
+    for (name, parameters) in starts {
         let recipe = Recipe { init: Init::Weights, epochs: 0.0, ..first.recipe.clone() };
-        let start = Some(Weights::File(start));
-        let second = Options { recipe, weights: start, out: place.path("second"), ..first.clone() };
-        train(&data, &second).unwrap();
+        let start = Weights { name: name.to_owned(), parameters };
+        let second =
+            Options { recipe, weights: Some(start), out: setup.folder.path("second"), ..first.clone() };
+        train(data, &second).unwrap();
         assert_eq!(weights(&second.out), weights(&first.out));
         let other = Options { config: Config { latents: 10, ..CONFIG }, ..second };
-        let told = train(&data, &other).unwrap_err().to_string();
-        assert!(told.contains("first") && told.contains("another network"), "{told}");
+        let error = train(data, &other).unwrap_err().to_string();
+        assert!(error.contains("first") && error.contains("another network"), "{error}");
     }
 }
 
 #[test]
-fn another_run_s_checkpoint_is_not_gone_on_with() {
-    let place = Place::new();
-    let data = place.data();
-    let options = place.options("model", CONFIG);
+fn the_checkpoint_of_another_run_is_not_resumed() {
+    let setup = Setup::new();
+    let data = &setup.data;
+    let options = setup.options("model", CONFIG);
     let options = Options { recipe: Recipe { epochs: 0.0, ..options.recipe }, ..options };
-    train(&data, &options).unwrap();
+    train(data, &options).unwrap();
     let resumed = Options { resume: true, ..options };
     for (what, other) in [
         ("seed", Options { seed: 6, ..resumed.clone() }),
         ("network", Options { config: Config { normalize: true, ..CONFIG }, ..resumed.clone() }),
         ("recipe", Options { recipe: Recipe { batch_size: 3, ..resumed.recipe.clone() }, ..resumed.clone() }),
     ] {
-        let told = train(&data, &other).unwrap_err().to_string();
-        assert!(told.contains(&format!("another {what}")), "{told}");
+        let error = train(data, &other).unwrap_err().to_string();
+        assert!(error.contains(&format!("another {what}")), "{error}");
     }
 }

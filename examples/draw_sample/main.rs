@@ -1,4 +1,4 @@
-//! Draws `docs/sample.png`, the sample picture of the documentation: a lake at sunset.
+//! Draws `docs/sample.png`, the test image of the documentation: a lake at sunset.
 //!
 //! `cargo run --release --example draw_sample [OUT]`
 

@@ -1,26 +1,26 @@
-//! A lake at sunset, drawn: a function from a point to a colour, sampled several times a pixel.
+//! A test image, a lake at sunset: a function from a point to a colour, which is sampled several times per pixel.
 //!
-//! Points are in units of the scene's height: x in 0..1.5 to the right, y in 0..1 downwards.
+//! The unit of length is the height of the image: x is in 0..1.5 from the left, y is in 0..1 from the top.
 
-/// Samples a pixel, along each axis.
+/// Samples per pixel along each axis.
 const SAMPLES: u32 = 4;
 
-/// The far shore, where the lake begins.
+/// y of the far shore, where the lake begins.
 const SHORE: f32 = 0.6;
 const SUN: Point = (1.0, 0.325);
-/// Where the boat's hull meets the water, and the boat's middle.
+/// The middle of the boat at the waterline.
 const BOAT: Point = (0.62, 0.755);
 
 pub type Point = (f32, f32);
 type Colour = [f32; 3];
 
-/// What is seen of the scene through a window: its upper left corner, and how many pixels are as high as the scene. The
-/// result has `width * height` pixels of three bytes.
+/// Draws a part of the image: `corner` is its upper left corner, and `scale` the number of pixels per unit of length. Returns
+/// `width * height * 3` bytes: rows from the top, red, green, blue.
 pub fn draw(width: u32, height: u32, corner: Point, scale: f32) -> Vec<u8> {
     (0..width * height).flat_map(|index| pixel(index % width, index / width, corner, scale)).collect()
 }
 
-/// The mean colour of a pixel's samples.
+/// The average colour of the samples of a pixel.
 fn pixel(column: u32, row: u32, corner: Point, scale: f32) -> [u8; 3] {
     let mut sum = [0.0; 3];
     for sample in 0..SAMPLES * SAMPLES {
@@ -33,7 +33,7 @@ fn pixel(column: u32, row: u32, corner: Point, scale: f32) -> [u8; 3] {
     sum.map(|s| (255.0 * s / (SAMPLES * SAMPLES) as f32).round().clamp(0.0, 255.0) as u8)
 }
 
-/// From the nearest thing to the farthest: reeds, boat, lake, land, sky.
+/// The objects from the nearest to the farthest: reeds, boat, lake, land, sky.
 fn scene(p: Point) -> Colour {
     reeds(p).or_else(|| boat(p)).unwrap_or_else(|| if p.1 > SHORE { lake(p) } else { above_shore(p) })
 }
@@ -57,7 +57,7 @@ fn sky((x, y): Point) -> Colour {
     mix(colour, rgb(0xfff6d8), smoothstep(0.071, 0.066, distance))
 }
 
-/// Three ridges, paler with distance, then the wooded headland that the house stands on.
+/// The headland with the house, and three ridges behind it, paler with distance.
 fn land((x, y): Point) -> Option<Colour> {
     let headland = SHORE + 0.01 - 0.075 * smoothstep(0.52, 0.1, x) - pine_height(x);
     if y > headland {
@@ -75,7 +75,7 @@ fn land((x, y): Point) -> Option<Colour> {
     .map(|(top, crest, foot)| mix(rgb(crest), rgb(foot), smoothstep(top, SHORE, y)))
 }
 
-/// Height of the row of pines on the headland, above its ground.
+/// Height of the pines above the ground of the headland.
 fn pine_height(x: f32) -> f32 {
     let pine = |middle: f32, height: f32| {
         let reach = 1.0 - (x - middle).abs() / (0.22 * height);
@@ -105,7 +105,7 @@ fn house((x, y): Point) -> Option<Colour> {
     }
 }
 
-/// The far scene mirrored in the shore, shaken by waves that grow towards the viewer, and the sun's glitter.
+/// The mirror image of the land and the sky, distorted by waves that grow with the distance from the shore, and reflections of the sun.
 fn lake((x, y): Point) -> Colour {
     let depth = (y - SHORE) / (1.0 - SHORE);
     let wave = fractal_noise(x * (14.0 - 8.0 * depth), 26.0 * (depth + 0.05).ln()) - 0.5;
@@ -117,7 +117,7 @@ fn lake((x, y): Point) -> Colour {
     mix(water, rgb(0xffdb9a), 0.85 * glitter)
 }
 
-/// The sailing boat, and below its waterline its own darkened, shaken mirror image.
+/// The sailing boat, and below the waterline its darker, distorted mirror image.
 fn boat((x, y): Point) -> Option<Colour> {
     let (x, y) = (x - BOAT.0, BOAT.1 - y);
     if y >= 0.0 {
@@ -127,7 +127,7 @@ fn boat((x, y): Point) -> Option<Colour> {
     boat_side(shaken, -1.3 * y).map(|colour| mix(colour, rgb(0x4a3f68), 0.55))
 }
 
-/// `x` from the mast to the right, `y` up from the water.
+/// The boat without its mirror image. `x` is the distance from the mast to the right, `y` the height above the water.
 fn boat_side(x: f32, y: f32) -> Option<Colour> {
     let along = (y - 0.04) / 0.21;
     if y < 0.033 {
@@ -145,7 +145,7 @@ fn boat_side(x: f32, y: f32) -> Option<Colour> {
     }
 }
 
-/// Dark blades and two cattails in the lower right corner, bent by the wind.
+/// Bent blades and two cattails in the lower right corner.
 fn reeds((x, y): Point) -> Option<Colour> {
     let up = 1.0 - y;
     (0..26)
@@ -160,7 +160,7 @@ fn reeds((x, y): Point) -> Option<Colour> {
         .then(|| mix(rgb(0x161a30), rgb(0x3b3350), up / 0.3))
 }
 
-/// Five octaves of smoothed lattice noise, in 0..1.
+/// Five octaves of interpolated lattice noise, in 0..1.
 fn fractal_noise(x: f32, y: f32) -> f32 {
     let octave = |n: i32| {
         let scale = (1 << n) as f32;
@@ -177,7 +177,7 @@ fn lattice_noise(x: f32, y: f32) -> f32 {
     blend(blend(corner(0, 0), corner(1, 0), across), blend(corner(0, 1), corner(1, 1), across), down)
 }
 
-/// A number in 0..1 that depends on both integers in no visible pattern.
+/// A pseudorandom number in 0..1 that depends on both integers.
 fn hash(a: i32, b: i32) -> f32 {
     let mut bits = (a as u32).wrapping_mul(0x9e37_79b1) ^ (b as u32).wrapping_mul(0x85eb_ca6b);
     bits = (bits ^ (bits >> 15)).wrapping_mul(0x2c1b_3c6d);
@@ -185,7 +185,7 @@ fn hash(a: i32, b: i32) -> f32 {
     ((bits ^ (bits >> 15)) >> 8) as f32 / (1 << 24) as f32
 }
 
-/// 0 before `from`, 1 after `to` (which may lie on either side), smooth between.
+/// 0 before `from`, 1 after `to`, and smooth in between. `to` may be less than `from`.
 fn smoothstep(from: f32, to: f32, x: f32) -> f32 {
     let t = ((x - from) / (to - from)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)

@@ -1,16 +1,17 @@
-//! Writes the seeds of the fuzz targets, `seeds/TARGET/*`, with the library's own writers.
+//! Writes the seeds of the fuzz targets, `seeds/TARGET/*`, with the writers of the library.
 
 use std::{collections::HashMap, fs, io, path::Path};
 
-use aez::{
-    Limits, Quality, Symbols,
-    codec::{Encoder, preview},
-    container::{Container, Header, ModelId},
-    entropy::{Coder, Prior, decode, encode_with},
-    model::{Config, Model, Provenance, Quantizer, Storage, init::xavier, tiny},
-    picture::Picture,
+use aez_core::{
+    Encoder, Limits, Picture, Quality,
+    container::{Container, Family, Header, ModelId},
+    entropy::{Coder, Prior, decode, encode_adaptive, encode_with},
+    preview,
+    symbols::{Shape, Symbols},
+    testing::tiny,
+    tiled::{Config, Provenance, Quantizer, Storage, TiledModel, init::xavier},
 };
-use aez_fuzz::{CHANNELS, Case};
+use aez_fuzz::{AdaptiveCase, CHANNELS, Case};
 use safetensors::{
     Dtype, SafeTensors,
     tensor::{TensorView, serialize},
@@ -24,7 +25,7 @@ fn main() -> io::Result<()> {
     }
     for (index, channels) in [1, 3].into_iter().enumerate() {
         let samples = [0.0, -2.0, 7.5, 0.25, 30.0, -11.0];
-        let prior = Prior::fit(&samples, channels).expect("whole rows");
+        let prior = Prior::fit(&samples, channels).expect("complete rows");
         save("prior", index, &[&[channels as u8][..], &prior.to_bytes()].concat())?;
     }
     for (index, settings) in
@@ -32,6 +33,9 @@ fn main() -> io::Result<()> {
     {
         save("range_decoder", index, &[&settings[..], &coded(Coder::Range, settings)].concat())?;
         save("zstd_decoder", index, &[&settings[..], &coded(Coder::Zstd, settings)].concat())?;
+    }
+    for (index, settings) in [[30, 0, 9, 3, 1, 0], [200, 253, 0, 90, 255, 4]].iter().enumerate() {
+        save("adaptive", index, &[&settings[..], &adaptive(settings)].concat())?;
     }
     for (index, file) in whole_files().iter().enumerate() {
         save("decoder", index, file)?;
@@ -51,6 +55,7 @@ fn main() -> io::Result<()> {
 
 fn containers() -> [Container; 3] {
     let header = Header {
+        family: Family::TILED,
         width: 9,
         height: 6,
         gray: false,
@@ -58,7 +63,7 @@ fn containers() -> [Container; 3] {
         coder: Coder::Range,
         model: ModelId([0xA1, 0xB2, 0xC3, 0xD4]),
     };
-    let small = Container { header, latents: (1..40).collect(), alpha: None, icc: None, exif: None };
+    let small = Container { header, payload: (1..40).collect(), alpha: None, icc: None, exif: None };
     let large = Container { header: Header { width: 96, height: 1000, ..header }, ..small.clone() };
     let full = Container {
         alpha: Some((0..54).map(|i| i / 5 * 50).collect()),
@@ -69,7 +74,7 @@ fn containers() -> [Container; 3] {
     [small, large, full]
 }
 
-/// Symbols of every size, as a case with these settings codes them.
+/// Symbols of all sizes, encoded with the settings of a case.
 fn coded(coder: Coder, settings: &[u8]) -> Vec<u8> {
     let Case { shape, tables, .. } = Case::new(settings).expect("enough settings");
     let count = shape.count().expect("a small shape") as usize;
@@ -77,49 +82,56 @@ fn coded(coder: Coder, settings: &[u8]) -> Vec<u8> {
         let max = *tables.range(i % CHANNELS as usize).end();
         (i as i32 * 7 - 5).clamp(-max, max)
     };
-    let symbols = Symbols::new(shape, (0..count).map(symbol).collect()).expect("as many as the shape holds");
+    let symbols =
+        Symbols::new(shape, (0..count).map(symbol).collect()).expect("the number of symbols of the shape");
     encode_with(coder, &symbols, &tables).expect("symbols in range")
 }
 
-/// A tile, and four tiles with alpha and metadata, in each code.
+/// Symbols with runs, encoded with the settings of an adaptive case.
+fn adaptive(settings: &[u8]) -> Vec<u8> {
+    let case = AdaptiveCase::new(settings).expect("enough settings");
+    let symbols: Vec<i32> = (0..case.count as i32).map(|i| case.first + i / 5 * i % 4).collect();
+    encode_adaptive(&symbols, |before| case.table(before)).expect("symbols with frequencies")
+}
+
+/// A tile, and four tiles with alpha and metadata, in both codes.
 fn whole_files() -> Vec<Vec<u8>> {
     let model = tiny();
     let small = Picture::from_rgb(9, 6, (0..9 * 6 * 3).map(|i| (i * 7 % 256) as u8).collect());
-    let full = Picture {
-        gray: true,
-        alpha: Some((0..24 * 20).map(|i| (i / 24 * 12) as u8).collect()),
-        icc: Some(b"colour profile ".repeat(3)),
-        exif: Some(b"II*\0\x08\0\0\0\0\0".to_vec()),
-        ..Picture::from_rgb(24, 20, (0..24 * 20).flat_map(|i| [(i % 24 * 9) as u8; 3]).collect())
-    };
+    let full = Picture::from_rgb(24, 20, (0..24 * 20).flat_map(|i| [(i % 24 * 9) as u8; 3]).collect())
+        .with_gray(true)
+        .with_alpha(Some((0..24 * 20).map(|i| (i / 24 * 12) as u8).collect()))
+        .with_icc(Some(b"colour profile ".repeat(3)))
+        .with_exif(Some(b"II*\0\x08\0\0\0\0\0".to_vec()));
+    let tiled = model.tiled().expect("a tiled model");
     let mut files = Vec::new();
     for picture in [small, full] {
         let bytes = Encoder::new(&model).encode(&picture).expect("a small picture");
-        let container = Container::parse(&bytes, &Limits::default()).expect("what was written");
+        let container = Container::parse(&bytes, &Limits::default()).expect("a valid file");
         let header = container.header;
-        let edge = model.tile() as u32;
+        let edge = tiled.tile() as u32;
         let (rows, columns) = (header.height.div_ceil(edge), header.width.div_ceil(edge));
-        let shape = aez::Shape { rows, columns, channels: model.latents() as u32 };
-        let tables = model.prior().at(header.quality);
-        let symbols = decode(header.coder, &container.latents, shape, &tables, &Limits::default());
-        let symbols = symbols.expect("what was written");
+        let shape = Shape { rows, columns, channels: tiled.latents() as u32 };
+        let tables = tiled.prior().at(header.quality);
+        let symbols = decode(header.coder, &container.payload, shape, &tables, &Limits::default());
+        let symbols = symbols.expect("a valid file");
         for coder in [Coder::Range, Coder::Zstd] {
-            let latents = encode_with(coder, &symbols, &tables).expect("symbols in range");
-            let container = Container { header: Header { coder, ..header }, latents, ..container.clone() };
+            let payload = encode_with(coder, &symbols, &tables).expect("symbols in range");
+            let container = Container { header: Header { coder, ..header }, payload, ..container.clone() };
             files.push(container.to_bytes().expect("a valid container"));
         }
     }
     files
 }
 
-/// Opaque and not, in colour and gray, short and long.
+/// Previews of opaque and of transparent pictures, in colour and gray, short and long.
 fn previews() -> Vec<String> {
     let model = tiny();
     let colour = Picture::from_rgb(20, 12, pixels(20 * 12 * 3));
     let gray = pixels(9 * 30).into_iter().flat_map(|level| [level; 3]).collect();
     let alpha = Some((0..9 * 30).map(|i| (i % 256) as u8).collect());
-    let clear = Picture { gray: true, alpha, ..Picture::from_rgb(9, 30, gray) };
-    [(&colour, 16), (&colour, 60), (&clear, 30)]
+    let transparent = Picture::from_rgb(9, 30, gray).with_gray(true).with_alpha(alpha);
+    [(&colour, 16), (&colour, 60), (&transparent, 30)]
         .map(|(picture, bytes)| preview::encode(&model, picture, bytes).expect("a small picture"))
         .into()
 }
@@ -128,17 +140,17 @@ fn pixels(count: usize) -> Vec<u8> {
     (0..count).map(|i| (128.0 + 100.0 * (i as f32 * 0.05).sin()) as u8).collect()
 }
 
-/// As small as a model can be, so that mutations of its file meet what matters.
+/// The file of a model that is as small as possible, so that few of its bytes are weights.
 fn small_model() -> Vec<u8> {
     let config = Config { tile: 2, channels: 1, reductions: 1, latents: 2, ..Config::default() };
-    let parameters = xavier(config, 1).expect("a possible network");
+    let parameters = xavier(config, 1).expect("a valid network");
     let quantizer = Quantizer::new(vec![0.5, -1.0], vec![0.25, 2.0]).expect("positive steps");
-    let prior = Prior::fit(&[0.0, -2.0, 1.5, 0.25], 2).expect("whole rows");
-    Model::to_bytes(&parameters, &quantizer, &prior, &Provenance::default(), Storage::Float32)
-        .expect("parts that fit")
+    let prior = Prior::fit(&[0.0, -2.0, 1.5, 0.25], 2).expect("complete rows");
+    TiledModel::to_bytes(&parameters, &quantizer, &prior, &Provenance::default(), Storage::Float32)
+        .expect("matching parts")
 }
 
-/// The model with one of its arrays in 8 bits, which the library does to large ones only.
+/// The model with one of its arrays in 8 bits; the library stores only large arrays that way.
 fn in_8_bits(model: &[u8], name: &str) -> Vec<u8> {
     let (_, index) = SafeTensors::read_metadata(model).expect("a model");
     let tensors = SafeTensors::deserialize(model).expect("a model");

@@ -1,21 +1,21 @@
-//! A model file either is refused, or runs.
+//! A model file is either rejected, or is a model that runs.
 #![no_main]
 
-use aez::{Error, model::Model};
+use aez_core::{Error, tiled::TiledModel};
 use libfuzzer_sys::fuzz_target;
 
-/// Tiles beyond this are not run: a few bytes of a file can ask for many pixels.
+/// Models with larger tiles are not run: few bytes of a file can claim many pixels.
 const MAX_TILE: usize = 32;
 
 fuzz_target!(|data: &[u8]| {
-    let model = match Model::from_bytes(data.to_vec()) {
+    let model = match TiledModel::from_bytes(data.to_vec()) {
         Ok(model) => model,
         Err(Error::Model(_)) => return,
-        Err(other) => panic!("{other:?} is no answer to a model file"),
+        Err(other) => panic!("{other:?} is no documented error of a model file"),
     };
     if model.tile() <= MAX_TILE {
-        let tile = model.synthesize(&vec![1.0; model.latents()]).expect("a whole row of latents");
-        let latents = model.analyse(&tile).expect("a whole tile");
+        let tile = model.synthesize(&vec![1.0; model.latents()]).expect("the latents of a tile");
+        let latents = model.analyse(&tile).expect("one tile");
         assert_eq!(latents.len(), model.latents());
     }
 });

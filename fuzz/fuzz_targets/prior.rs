@@ -1,7 +1,7 @@
-//! A prior either is refused or has one form, and yields tables at every quality.
+//! A prior is either rejected or has exactly one encoding and gives valid tables at every quality.
 #![no_main]
 
-use aez::{Quality, entropy::Prior};
+use aez_core::{Quality, entropy::Prior};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {

@@ -1,7 +1,7 @@
 //! The range decoder accepts exactly the bytes that the encoder writes for the decoded symbols.
 #![no_main]
 
-use aez::entropy::{Coder, decode, encode_with};
+use aez_core::entropy::{Coder, decode, encode_with};
 use aez_fuzz::{Case, LIMITS};
 use libfuzzer_sys::fuzz_target;
 

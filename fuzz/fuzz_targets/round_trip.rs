@@ -1,22 +1,21 @@
-//! An arbitrary small picture becomes a file, in either code, that holds exactly the symbols that were chosen, and all
-//! else of the picture as it was.
+//! The file of an arbitrary small picture contains exactly the quantized symbols, for both entropy coders, and the alpha plane
+//! and the metadata of the picture.
 #![no_main]
 
 use std::sync::LazyLock;
 
-use aez::{
-    Limits, Quality,
-    codec::{Decoder, Encoder, quantize::quantize},
+use aez_core::{
+    Decoder, Encoder, Limits, Model, Picture, Quality,
     container::Container,
     entropy::{Coder, decode, encode_with},
-    model::{Model, tiny},
-    picture::Picture,
+    testing::tiny,
+    tiled::quantize::{LAMBDA, quantize},
 };
 use libfuzzer_sys::fuzz_target;
 
 static MODEL: LazyLock<Model> = LazyLock::new(tiny);
 
-/// Size, quality, kind of picture, and opacity come first; pixels follow, over and over.
+/// Bytes before the pixels: width, height, quality, kind of picture, and opacity. Pixels are repeated as needed.
 const SETTINGS_LEN: usize = 5;
 
 fn picture(data: &[u8]) -> Option<(Picture, Quality)> {
@@ -28,28 +27,27 @@ fn picture(data: &[u8]) -> Option<(Picture, Quality)> {
     let rgb = (0..3 * count).map(|at| level(if gray { at / 3 } else { at })).collect();
     let alpha = (kind & 2 == 2).then(|| (0..count).map(|at| level(at + 1) ^ opacity).collect());
     let exif = (kind & 4 == 4).then(|| pixels.to_vec());
-    let picture = Picture { gray, alpha, exif, ..Picture::from_rgb(width, height, rgb) };
+    let picture = Picture::from_rgb(width, height, rgb).with_gray(gray).with_alpha(alpha).with_exif(exif);
     Some((picture, Quality::new(1 + quality % 100).expect("1 to 100")))
 }
 
 fuzz_target!(|data: &[u8]| {
     let Some((picture, quality)) = picture(data) else { return };
-    let encoder = Encoder { quality, ..Encoder::new(&MODEL) };
-    let latents = encoder.analyse(&picture).expect("a picture");
-    let tables = MODEL.prior().at(quality);
-    let chosen = quantize(&latents, &tables, quality, encoder.lambda).expect("latents");
-    let file = encoder.encode_latents(&picture, &latents).expect("a small picture");
-    let container = Container::parse(&file, &Limits::default()).expect("what was written");
+    let model = MODEL.tiled().expect("a tiled model");
+    let latents = model.latents_of(&picture).expect("a picture");
+    let tables = model.prior().at(quality);
+    let symbols = quantize(&latents, &tables, quality, LAMBDA).expect("latents");
+    let file = Encoder::new(&MODEL).quality(quality).encode(&picture).expect("a small picture");
+    let container = Container::parse(&file, &Limits::default()).expect("a valid file");
     for coder in [Coder::Range, Coder::Zstd] {
-        let coded = encode_with(coder, &chosen, &tables).expect("symbols in range");
+        let coded = encode_with(coder, &symbols, &tables).expect("symbols in range");
         if coder == container.header.coder {
-            assert_eq!(coded, container.latents);
+            assert_eq!(coded, container.payload);
         }
-        let found =
-            decode(coder, &coded, chosen.shape(), &tables, &Limits::default()).expect("what was coded");
-        assert_eq!(found, chosen);
+        let decoded = decode(coder, &coded, symbols.shape(), &tables, &Limits::default());
+        assert_eq!(decoded.expect("encoded symbols"), symbols);
     }
-    let decoded = Decoder::new(&MODEL).decode(&file).expect("what was written");
+    let decoded = Decoder::new(&MODEL).decode(&file).expect("a valid file");
     assert_eq!((decoded.width, decoded.height, decoded.gray), (picture.width, picture.height, picture.gray));
     assert_eq!((decoded.alpha, decoded.exif), (picture.alpha, picture.exif));
 });

@@ -1,33 +1,39 @@
-//! `aez bench`.
+//! `aez bench`
 
 use std::time::Instant;
 
-use aez::{
+use aez_core::{
+    Error,
+    nn::InstructionSet,
+    tiled::{Config, init},
+};
+use aez_train::{
     Result,
-    model::{Config, init},
-    train::{
-        learner::Learner,
-        loss::loss,
-        optimizer::{Optimizer, Step},
-        recipe::Recipe,
-    },
+    learner::Learner,
+    loss::loss,
+    optimizer::{OptimizerState, Step},
+    recipe::Recipe,
 };
 use candle_core::{Device, Tensor};
-use clap::Args as ClapArgs;
 use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
-use super::{common::Common, failure::Failure, files::write_stdout};
+use super::{
+    common::Common,
+    failure::Failure,
+    output::{print_json, write_stdout},
+};
 
-/// Measure how fast the network runs on this machine
+/// Measure the speed of the network on this machine
 ///
-/// The network alone, on random tiles in memory: after a warm-up, the median of several runs.
-#[derive(ClapArgs)]
+/// Runs the network without entropy coding on random tiles in memory. Each result is the median of several runs, after one that
+/// is not measured.
+#[derive(clap::Args)]
 pub struct Args {
-    /// Measure a training step too: forward, backward and Adam, on 64 tiles
+    /// Also measure a training step on 64 tiles: forward, backward and Adam
     #[arg(long)]
     train: bool,
-    /// Tiles in a call of the network
+    /// Number of tiles per call of the network, 1 to 1024
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=1024))]
     batch: u16,
     /// Print JSON
@@ -35,9 +41,11 @@ pub struct Args {
     json: bool,
 }
 
-/// Runs that are measured: the median counts.
+/// Number of measured runs of the network.
 const RUNS: usize = 7;
+/// Number of measured training steps.
 const TRAINING_RUNS: usize = 3;
+/// Tiles per training step.
 const TRAINING_BATCH: usize = 64;
 
 #[derive(Serialize)]
@@ -51,36 +59,36 @@ struct Speeds {
     threads: usize,
     batch: usize,
     simd: String,
-    /// As `--device` names it.
+    /// As in `--device`.
     device: String,
 }
 
 impl Args {
-    pub fn run(self, common: &Common) -> std::result::Result<(), Failure> {
+    pub fn run(self, common: &Common) -> Result<(), Failure> {
         let model = common.load_model()?;
+        let model = model.tiled().ok_or_else(|| {
+            Error::Misuse(format!("model {} is not of the tiled family, which this measures", model.id()))
+        })?;
+        let config = *model.config();
         let batch = usize::from(self.batch);
-        let tiles = random(batch * model.tile() * model.tile() * 3);
+        let tiles = random(batch * config.tile_len());
         let latents = model.analyse(&tiles)?;
-        let encode = speed(batch, RUNS, || model.analyse(&tiles).map(drop))?;
-        let decode = speed(batch, RUNS, || model.synthesize(&latents).map(drop))?;
-        let gflop = 2e-9 * model.config().multiplications() as f64;
+        let encode = speed(batch, RUNS, || Ok(model.analyse(&tiles).map(drop)?))?;
+        let decode = speed(batch, RUNS, || Ok(model.synthesize(&latents).map(drop)?))?;
+        let gflop = 2e-9 * config.multiplications() as f64;
+        let device = common.open_device()?;
         let speeds = Speeds {
             encode_tiles_per_s: encode,
             decode_tiles_per_s: decode,
             encode_gflop_per_s: encode * gflop,
             decode_gflop_per_s: decode * gflop,
-            train_tiles_per_s: self.train.then(|| training(*model.config(), &model.device())).transpose()?,
+            train_tiles_per_s: self.train.then(|| training(config, &device)).transpose()?,
             threads: rayon::current_num_threads(),
             batch,
-            simd: format!("{:?}", aez::nn::Path::best()).to_lowercase(),
+            simd: format!("{:?}", InstructionSet::best()).to_lowercase(),
             device: common.device.to_string(),
         };
-        let text = if self.json {
-            serde_json::to_string(&speeds).expect("plain numbers") + "\n"
-        } else {
-            speeds.text()
-        };
-        write_stdout(text.as_bytes())
+        if self.json { print_json(&speeds) } else { write_stdout(speeds.text().as_bytes()) }
     }
 }
 
@@ -88,10 +96,10 @@ impl Speeds {
     fn text(&self) -> String {
         let train = self.train_tiles_per_s.map(|train| format!("train  {train:8.1} tiles/s\n"));
         format!(
-            "{}, {} threads, {}, {} tiles a call\n\
+            "{}, {} threads, {}, {} tiles per call\n\
              encode {:8.1} tiles/s {:8.1} GFLOP/s\n\
              decode {:8.1} tiles/s {:8.1} GFLOP/s\n\
-             {}(operations counted as in plain convolution: faster algorithms do less of them)\n",
+             {}(GFLOP of the direct convolution; faster algorithms need fewer operations)\n",
             self.device,
             self.threads,
             self.simd,
@@ -105,7 +113,7 @@ impl Speeds {
     }
 }
 
-/// Tiles a second: the median of some runs, after one that is not counted.
+/// Tiles per second: the median over `runs` runs, after one that is not measured.
 fn speed(tiles: usize, runs: usize, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
     run()?;
     let mut seconds = Vec::new();
@@ -118,22 +126,22 @@ fn speed(tiles: usize, runs: usize, mut run: impl FnMut() -> Result<()>) -> Resu
     Ok(tiles as f64 / seconds[runs / 2])
 }
 
-/// Speed of a step of the paper's recipe: forward, backward and Adam.
+/// Speed of a training step of the paper's recipe, in tiles per second: forward, backward and Adam.
 fn training(config: Config, device: &Device) -> Result<f64> {
-    let mut parameters = init::xavier(config, 1)?;
-    let mut optimizer = Optimizer::new(&parameters);
-    let mut learner = Learner::new(&parameters, &optimizer, device)?;
+    let parameters = init::xavier(config, 1)?;
+    let state = OptimizerState::new(&parameters, false);
+    let mut learner = Learner::new(&parameters, &state, device)?;
     let shape = (TRAINING_BATCH, config.tile, config.tile, 3);
     let (recipe, mut rng) = (Recipe::paper(), rand_chacha::ChaCha8Rng::seed_from_u64(1));
     let tiles = Tensor::from_vec(random(TRAINING_BATCH * config.tile_len()), shape, device)?;
     speed(TRAINING_BATCH, TRAINING_RUNS, || {
-        let (_, gradients) =
-            learner.differentiate(&parameters, |graph| loss(graph, &tiles, &recipe, None, &mut rng))?;
-        learner.update(&mut parameters, &mut optimizer, &gradients, &Step::adam(recipe.rate))?;
+        let (_, gradients) = learner.differentiate(|graph| loss(graph, &tiles, &recipe, None, &mut rng))?;
+        learner.update(&gradients, &Step::adam(recipe.rate))?;
         Ok(device.synchronize()?)
     })
 }
 
+/// Uniform random values in [0, 1).
 fn random(count: usize) -> Vec<f32> {
     let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(1);
     (0..count).map(|_| rng.random()).collect()

@@ -1,26 +1,35 @@
-//! Options that subcommands share, and the parsing of their values.
+//! Options that several subcommands share.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
 
-use aez::{Limits, codec::Refiner, model::Model};
+use aez::models;
+use aez_core::{Error, Limits, Model};
+use aez_train::GraphBackend;
 use clap::Args;
 
 use super::failure::Failure;
 
-/// Options of every subcommand.
+/// The model that is used without `--model`.
+const DEFAULT_MODEL: &str = "tile";
+
+/// Options of all subcommands.
 #[derive(Args)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
-    /// Model file to use instead of the built-in model
-    #[arg(long, global = true, value_name = "PATH")]
+    /// Model to use: the name of a built-in model (tile) or the path of a model file [default: tile]
+    #[arg(long, global = true, value_name = "NAME|PATH")]
     pub model: Option<PathBuf>,
-    /// Where the network runs: cpu, cuda or cuda:N
+    /// Device that runs the network: cpu, cuda or cuda:N
     #[arg(long, global = true, default_value = "cpu")]
     pub device: Device,
-    /// Threads to use [default: one a core]
+    /// Number of threads, 1 to 1024 [default: one per core]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
-    /// Overwrite files that exist
+    /// Overwrite existing files
     #[arg(long, short, global = true)]
     pub force: bool,
     /// Show no progress
@@ -29,11 +38,11 @@ pub struct Common {
 }
 
 impl Common {
-    /// Sets up what the whole process shares, before any work.
+    /// Sets up the process. Called before the subcommand runs.
     pub fn start(&self) -> Result<(), Failure> {
         if !cfg!(feature = "cuda") && self.device != Device::Cpu {
             return Err(Failure::Usage(
-                "this aez was built without CUDA: use --device cpu, or build it by `cargo build --release --features cuda` \
+                "this aez was built without CUDA: use --device cpu, or build it with `cargo build --release --features cuda` \
                  (see docs/gpu.md)"
                     .into(),
             ));
@@ -47,31 +56,48 @@ impl Common {
         Ok(())
     }
 
-    /// The model that the user named, or the built-in one.
+    /// The model of `--model` on the device of `--device`.
     pub fn load_model(&self) -> Result<&'static Model, Failure> {
-        let model = match (&self.model, self.device) {
-            (None, Device::Cpu) => return Ok(Model::builtin()?),
-            (None, Device::Cuda(_)) => Model::builtin_copy()?,
-            (Some(path), _) => Model::load(path)?,
-        };
-        // The process uses one model until its end.
-        Ok(Box::leak(Box::new(model.on_device(&self.open_device()?)?)))
+        if self.model.is_none() && self.device == Device::Cpu {
+            return Ok(models::tile()?);
+        }
+        let mut model = models::open(self.model.as_deref().unwrap_or(Path::new(DEFAULT_MODEL)))?;
+        if self.device != Device::Cpu {
+            model = on_device(model, &self.open_device()?)?;
+        }
+        // A process uses one model, until its end.
+        Ok(Box::leak(Box::new(model)))
     }
 
-    /// The device that the user named, ready to run.
+    /// The device of `--device`.
     pub fn open_device(&self) -> Result<candle_core::Device, Failure> {
         match self.device {
             Device::Cpu => Ok(candle_core::Device::Cpu),
-            Device::Cuda(ordinal) => Ok(aez::nn::cuda_device(ordinal as usize)?),
+            Device::Cuda(ordinal) => Ok(aez_train::cuda_device(ordinal as usize)?),
         }
     }
 }
 
-/// Where the network runs.
+/// The model, with its network on another device.
+fn on_device(model: Model, device: &candle_core::Device) -> Result<Model, Failure> {
+    let id = model.id();
+    let model = model.into_tiled().ok_or_else(|| {
+        Error::Misuse(format!("model {id} runs on the CPU only: it is not of the tiled family"))
+    })?;
+    let backend = GraphBackend::new(&model, device)?;
+    Ok(model.with_backend(Box::new(backend)).into())
+}
+
+/// Whether a name is that of a built-in model, and not a path.
+pub fn is_builtin(name: &Path) -> bool {
+    name.to_str().is_some_and(|name| models::NAMES.contains(&name))
+}
+
+/// A value of `--device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Device {
     Cpu,
-    /// The CUDA device of that ordinal.
+    /// The CUDA device with this ordinal.
     Cuda(u32),
 }
 
@@ -93,47 +119,42 @@ impl FromStr for Device {
             None if text == "cuda" => Ok(Self::Cuda(0)),
             Some(("cuda", ordinal)) => match ordinal.parse() {
                 Ok(ordinal) => Ok(Self::Cuda(ordinal)),
-                Err(e) => Err(format!("'{ordinal}' is not the number of a device: {e}")),
+                Err(e) => Err(format!("'{ordinal}' is not a device number: {e}")),
             },
             _ => Err("expected cpu, cuda or cuda:N".into()),
         }
     }
 }
 
-/// How long the encoder may search.
+/// The option `--effort`.
 #[derive(Args)]
 pub struct EffortArgs {
-    /// Improve each picture's latents by the decoder's gradient: from 0, not at all, to 9, some hundred times
+    /// Effort to improve the picture at the same quality setting, 0 (none) to 9: effort N computes the gradient of the
+    /// decoder 3 N^2 times
     #[arg(long, value_name = "0..9", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
-    effort: u8,
+    pub effort: u8,
 }
 
-impl EffortArgs {
-    pub fn refiner<'m>(&self, model: &'m Model) -> aez::Result<Option<Refiner<'m>>> {
-        (self.effort > 0).then(|| Refiner::new(model, self.effort)).transpose()
-    }
-}
-
-/// Caps on what a file may ask for.
+/// Limits for untrusted input.
 #[derive(Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Most pixels of a picture, such as 200M
+    /// Maximum number of pixels of a picture, such as 200M
     #[arg(long, value_name = "COUNT", value_parser = quantity, default_value = "128Mi")]
     max_pixels: u64,
-    /// Most memory that one file may take beside the model, such as 512MiB
+    /// Maximum memory in bytes for one file, without the model, such as 512MiB
     #[arg(long, value_name = "SIZE", value_parser = quantity, default_value = "1GiB")]
     max_memory: u64,
 }
 
 impl LimitArgs {
     pub fn limits(&self) -> Limits {
-        Limits { max_pixels: self.max_pixels, max_memory: self.max_memory, ..Limits::default() }
+        Limits::default().with_max_pixels(self.max_pixels).with_max_memory(self.max_memory)
     }
 }
 
-/// Reads a whole number with an optional unit: k, M, G are powers of 1000, Ki, Mi, Gi powers of 1024, and a B
-/// for bytes may follow. Case does not matter.
+/// Parses a whole number with an optional unit: k, M, G (powers of 1000), Ki, Mi, Gi (powers of 1024), each with or
+/// without a B for bytes, in upper or lower case.
 pub fn quantity(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -163,13 +184,13 @@ mod tests {
         {
             assert_eq!(quantity(text), Ok(value), "{text}");
         }
-        for text in ["", "MiB", "-1", "1.5G", "3 parsecs", "18446744073709551616", "99999999999 GiB"] {
+        for text in ["", "MiB", "-1", "1.5G", "3 miles", "18446744073709551616", "99999999999 GiB"] {
             assert!(quantity(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn devices_have_names() {
+    fn devices_are_parsed_by_name() {
         assert_eq!("cpu".parse(), Ok(Device::Cpu));
         assert_eq!("cuda".parse(), Ok(Device::Cuda(0)));
         assert_eq!("cuda:3".parse(), Ok(Device::Cuda(3)));
@@ -179,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_limits_are_those_of_the_library() {
+    fn default_limits_equal_those_of_the_library() {
         #[derive(clap::Parser)]
         struct Only {
             #[command(flatten)]

@@ -3,9 +3,9 @@
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, failure::Failure, files::write_stdout};
+use super::{Cli, failure::Failure, output::write_stdout};
 
-/// Print a script that completes aez's options in a shell
+/// Print a completion script for a shell
 #[derive(clap::Args)]
 pub struct Args {
     shell: Shell,

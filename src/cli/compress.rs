@@ -1,31 +1,28 @@
 //! `aez compress`
 
-use aez::{
-    Quality,
-    codec::Encoder,
-    picture::{Picture, PictureFormat},
-};
+use aez_core::{Encoder, Picture, Quality};
+use aez_image::PictureFormat;
 
 use super::{
     common::{Common, EffortArgs, LimitArgs, quantity},
-    failure::{Failure, complain},
-    files::{Job, Paths, read_picture, run_all},
+    failure::{Failure, log},
+    files::{Job, Paths, name_of_input, read_picture, run_all},
 };
 
-/// Turn pictures into .aez files
+/// Encode pictures as .aez files
 #[derive(clap::Args)]
 #[command(override_usage = "aez compress [OPTIONS] IN... [OUT | -o DIR]")]
 pub struct Args {
     #[command(flatten)]
     paths: Paths,
-    /// From 1, the smallest file, to 100, the best picture
+    /// Quality, from 1 (smallest file) to 100 (best picture)
     #[arg(short = 'Q', long, default_value_t = Quality::default().get(), value_name = "1..100")]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
-    /// Instead of a quality: the best picture in this many bytes, such as 200 or 10k
+    /// Maximum file size in bytes, such as 200 or 10k: encode with the best quality that fits
     #[arg(long, value_name = "N", value_parser = quantity, conflicts_with_all = ["quality", "target_psnr"])]
     target_bytes: Option<u64>,
-    /// Instead of a quality: the smallest file with this peak signal-to-noise ratio in decibels
+    /// Minimum PSNR (peak signal-to-noise ratio) in dB, 1 to 100: encode with the lowest quality that reaches it
     #[arg(long, value_name = "DB", value_parser = decibels, conflicts_with = "quality")]
     target_psnr: Option<f64>,
     #[command(flatten)]
@@ -37,45 +34,48 @@ pub struct Args {
     limits: LimitArgs,
 }
 
+/// Largest difference to a target PSNR, in dB, that is not reported.
+const PSNR_TOLERANCE: f64 = 0.1;
+
 impl Args {
     pub fn run(&self, common: &Common) -> Result<(), Failure> {
         let jobs = self.paths.jobs("aez")?;
         jobs.iter().try_for_each(check_output_name)?;
-        let model = common.load_model()?;
-        let refiner = self.effort.refiner(model)?;
-        let mut encoder = Encoder { refiner: refiner.as_ref(), ..Encoder::new(model) };
-        encoder.quality = Quality::new(self.quality)?;
-        encoder.keep_metadata = !self.strip;
+        let encoder = Encoder::new(common.load_model()?)
+            .quality(Quality::new(self.quality)?)
+            .effort(self.effort.effort)
+            .keep_metadata(!self.strip);
         let limits = self.limits.limits();
         run_all(&jobs, common, |Job { input, .. }| {
             let picture = read_picture(input, &limits)?;
             let (bytes, remark) = self.encode(&encoder, &picture)?;
             if let Some(remark) = remark {
-                complain(&format!("{}: {remark}", input.display()));
+                log(&format!("{}: {remark}", name_of_input(input).display()));
             }
             Ok(bytes)
         })
     }
 
-    /// The file, and what there is to say where a target was met, but not nearly.
-    fn encode(&self, encoder: &Encoder<'_>, picture: &Picture) -> aez::Result<(Vec<u8>, Option<String>)> {
+    /// The file, and a remark where the target was reached with a large difference.
+    fn encode(
+        &self,
+        encoder: &Encoder<'_>,
+        picture: &Picture,
+    ) -> aez_core::Result<(Vec<u8>, Option<String>)> {
         if let Some(target) = self.target_bytes {
             let bytes = encoder.encode_to_bytes(picture, target)?;
             let is_near = (target - bytes.len() as u64).saturating_mul(50) <= target;
-            let remark = format!("{} bytes are as near to {target} as it comes", bytes.len());
+            let remark = format!("{} bytes instead of {target}: no closer setting was found", bytes.len());
             Ok((bytes, (!is_near).then_some(remark)))
         } else if let Some(target) = self.target_psnr {
             let (bytes, psnr) = encoder.encode_to_psnr(picture, target)?;
-            let remark = format!("{psnr:.2} dB are as near to {target} dB as it comes");
-            Ok((bytes, (psnr > target + NEAR_PSNR).then_some(remark)))
+            let remark = format!("{psnr:.2} dB instead of {target} dB: no closer setting was found");
+            Ok((bytes, (psnr > target + PSNR_TOLERANCE).then_some(remark)))
         } else {
             Ok((encoder.encode(picture)?, None))
         }
     }
 }
-
-/// A target that is missed by more than so many decibels is worth a remark.
-const NEAR_PSNR: f64 = 0.1;
 
 fn decibels(text: &str) -> Result<f64, String> {
     match text.parse() {
@@ -84,12 +84,12 @@ fn decibels(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Two pictures without -o would make the second the output of the first.
+/// Rejects an output that is named like a picture: of two pictures without -o, the second would be overwritten.
 fn check_output_name(job: &Job) -> Result<(), Failure> {
     if job.output.extension().is_some() && PictureFormat::from_path(&job.output).is_ok() {
         let output = job.output.display();
         return Err(Failure::Usage(format!(
-            "{output} is named like a picture but would be written: to compress several, name a folder with -o"
+            "the output {output} has the name of a picture: to compress several pictures, name a folder with -o"
         )));
     }
     Ok(())

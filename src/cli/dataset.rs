@@ -1,20 +1,17 @@
 //! `aez dataset`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use aez::{
-    Error,
-    train::{fetch, stl10},
-};
-use indicatif::ProgressBar;
+use aez_train::{fetch, stl10};
 
 use super::{
     common::{Common, LimitArgs},
-    failure::{Failure, complain},
-    files::styled,
+    failure::{Failure, log},
+    files::check_new,
+    progress,
 };
 
-/// Make or download data to train with
+/// Create or download training data
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -27,15 +24,15 @@ enum Action {
     Fetch(Fetch),
 }
 
-/// Pack the pictures of a folder as files in STL-10's binary layout
+/// Write the pictures of a folder as files in the binary layout of STL-10
 #[derive(clap::Args)]
 struct Pack {
-    /// Folder of pictures, searched with its subfolders
+    /// Folder of pictures, including its subfolders
     folder: PathBuf,
-    /// Folder for train_X.bin, train_y.bin, test_X.bin, test_y.bin and class_names.txt, made if need be
+    /// Folder for train_X.bin, train_y.bin, test_X.bin, test_y.bin and class_names.txt; created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
-    /// Part of the pictures that go into the test file
+    /// Fraction of the pictures that are written to the test files, 0 to 1
     #[arg(long, value_name = "0..1", default_value_t = 0.1)]
     test_fraction: f64,
     #[command(flatten)]
@@ -46,10 +43,10 @@ struct Pack {
 #[derive(clap::Args)]
 struct Fetch {
     name: DataSet,
-    /// Folder to unpack it in, made if need be
+    /// Folder for the files of the data set; created if it does not exist
     #[arg(value_name = "DIR")]
     folder: PathBuf,
-    /// Where to find the archive
+    /// Address of the archive
     #[arg(long, default_value = fetch::STL10.url)]
     url: String,
 }
@@ -59,6 +56,17 @@ enum DataSet {
     /// 13,000 labelled and 100,000 unlabelled pictures of 96 x 96 pixels, 2.6 GB
     Stl10,
 }
+
+/// The files of a data set, of which [`Fetch`] writes all and [`Pack`] some.
+const FILES: [&str; 7] = [
+    "train_X.bin",
+    "train_y.bin",
+    "test_X.bin",
+    "test_y.bin",
+    "class_names.txt",
+    "unlabeled_X.bin",
+    "fold_indices.txt",
+];
 
 impl Args {
     pub fn run(&self, common: &Common) -> Result<(), Failure> {
@@ -73,16 +81,13 @@ impl Pack {
     fn run(&self, common: &Common) -> Result<(), Failure> {
         if !(0.0..=1.0).contains(&self.test_fraction) {
             return Err(Failure::Usage(format!(
-                "a fraction of {} is not between 0 and 1",
+                "the test fraction {} is not between 0 and 1",
                 self.test_fraction
             )));
         }
-        let first = self.out.join("train_X.bin");
-        if first.exists() && !common.force {
-            return Err(Error::Misuse(format!("{} exists: --force overwrites it", first.display())).into());
-        }
+        check_folder(&self.out, common)?;
         let packed = stl10::pack(&self.folder, &self.out, self.test_fraction, &self.limits.limits())?;
-        packed.skipped.iter().for_each(|why| complain(why));
+        packed.skipped.iter().for_each(|skipped| log(skipped));
         match packed.skipped.len() {
             0 => Ok(()),
             failed => Err(Failure::Files { failed, total: failed + packed.train + packed.test }),
@@ -93,8 +98,8 @@ impl Pack {
 impl Fetch {
     fn run(&self, common: &Common) -> Result<(), Failure> {
         let DataSet::Stl10 = self.name;
-        let template = "{bar:24} {bytes}/{total_bytes} {bytes_per_sec} {eta}";
-        let bar = if common.quiet { ProgressBar::hidden() } else { styled(0, template) };
+        check_folder(&self.folder, common)?;
+        let bar = progress::download(common.quiet);
         fetch::fetch_stl10(&self.url, &self.folder, &mut |done, total| {
             bar.set_length(total);
             bar.set_position(done);
@@ -102,4 +107,9 @@ impl Fetch {
         bar.finish_and_clear();
         Ok(())
     }
+}
+
+/// Checks that a folder does not contain files of a data set, unless they may be overwritten.
+fn check_folder(folder: &Path, common: &Common) -> Result<(), Failure> {
+    FILES.iter().try_for_each(|name| check_new(&folder.join(name), common.force))
 }

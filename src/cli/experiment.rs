@@ -1,26 +1,23 @@
 //! `aez experiment`
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
-use aez::{
-    Limits, Quality,
-    model::{Config, Storage},
-    train::{
-        data::Dataset,
-        experiment::{Experiment, Variant},
-        recipe::Recipe,
-        run::Options,
-        spec::{Source, Spec},
-    },
+use aez_core::{Limits, Quality, tiled::Config};
+use aez_train::{
+    data::Dataset,
+    experiment::{Experiment, Variant},
+    recipe::Recipe,
+    run::Options,
+    spec::{Source, Spec},
 };
 
 use super::{
     common::Common,
-    failure::{Failure, complain},
-    train::{progress_bar, show},
+    failure::{Failure, log},
+    progress,
 };
 
-/// Train several networks and compare them
+/// Train and compare several networks
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -32,34 +29,34 @@ enum Action {
     Paper(Paper),
 }
 
-/// Train the paper's network with and without normalization, with and without dropout
+/// Train the paper's network with and without normalization, each with and without dropout
 ///
-/// By the paper's recipe. The four models, their logs and curves, and a comparison (README.md and losses.svg) lie in one
-/// folder. The same command again goes on with an experiment that was interrupted.
+/// All four networks are trained by the paper's recipe. The folder then has the models, their logs and loss curves, and a
+/// comparison (README.md and losses.svg). Repeating the command continues an interrupted experiment.
 #[derive(clap::Args)]
 struct Paper {
-    /// Training data: a folder of pictures, or stl10:DIR. With @N after it, each picture is visited N times an epoch
+    /// Training data: a folder of pictures, or stl10:DIR; with the suffix @N, each picture is used N times per epoch
     #[arg(long, required = true, num_args = 1.., value_name = "SPEC")]
     data: Vec<Spec>,
-    /// Folder to write to, made if need be
+    /// Folder for the results; created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     out: PathBuf,
-    /// Passes over the data
+    /// Number of passes over the data
     #[arg(long, value_name = "N", default_value_t = 121, value_parser = clap::value_parser!(u32).range(1..))]
     epochs: u32,
-    /// Most training pictures to use, evenly spaced [default: all; the paper has 5000]
+    /// Maximum number of training pictures, evenly spaced in the data [default: all; the paper uses 5000]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
-    /// Tiles of a step
+    /// Number of tiles per step, 1 to 4096
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch_size: u32,
-    /// Channels at full resolution: fewer make a faster, worse network
+    /// Number of channels at full resolution, 1 to 256: fewer are faster and worse
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=256))]
     channels: u32,
-    /// Seed of everything random
+    /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Qualities of the files to compare
+    /// Qualities of the compared files, each 1 to 100
     #[arg(
         short = 'Q',
         long,
@@ -70,9 +67,6 @@ struct Paper {
     #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: Vec<u8>,
 }
-
-/// Time between two checkpoints.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(300);
 
 impl Args {
     pub fn run(self, common: &Common) -> Result<(), Failure> {
@@ -85,21 +79,21 @@ impl Paper {
     fn run(&self, common: &Common) -> Result<(), Failure> {
         let experiment = self.experiment(common)?;
         let mut data = Dataset::open(&self.data, experiment.options.config.tile, &Limits::default())?;
-        data.skipped().iter().for_each(|why| complain(why));
+        data.skipped().iter().for_each(|skipped| log(skipped));
         if let Some(limit) = self.limit {
             data = data.keep(limit as usize)?;
         }
-        let bar = progress_bar(common);
+        let bar = progress::run(common.quiet);
         let mut current: Option<Variant> = None;
         experiment.run(&data, &mut |variant, event| {
             if current.replace(variant) != Some(variant) && !common.quiet {
-                bar.suspend(|| complain(&format!("variant {}", variant.name())));
+                bar.suspend(|| log(&format!("variant {}", variant.name())));
             }
-            show(&bar, event, common.quiet);
+            progress::show(&bar, event, common.quiet);
         })?;
         bar.finish_and_clear();
         if !common.quiet {
-            complain(&format!("wrote {}", self.out.join("README.md").display()));
+            log(&format!("wrote {}", self.out.join("README.md").display()));
         }
         Ok(())
     }
@@ -107,24 +101,17 @@ impl Paper {
     fn experiment(&self, common: &Common) -> Result<Experiment, Failure> {
         let recipe =
             Recipe { epochs: self.epochs.into(), batch_size: self.batch_size as usize, ..Recipe::paper() };
-        let options = Options {
-            config: Config { channels: self.channels as usize, ..Config::default() },
-            recipe,
-            seed: self.seed,
-            out: self.out.clone(),
-            weights: None,
-            resume: false,
-            budget: None,
-            device: common.open_device()?,
-            measure_every: u64::MAX,
-            checkpoint_every: CHECKPOINT_EVERY,
-            storage: Storage::Int8,
-        };
+        let config = Config { channels: self.channels as usize, ..Config::default() };
+        let options = Options::new(config, recipe, &self.out)
+            .with_seed(self.seed)
+            .with_device(common.open_device()?)
+            .with_measure_every(u64::MAX);
         let qualities = self.quality.iter().map(|&q| Quality::new(q)).collect::<Result<_, _>>()?;
-        Ok(Experiment { options, qualities, anew: common.force, command: self.command() })
+        Ok(Experiment::new(options, qualities, self.command()).with_overwrite(common.force))
     }
 
-    /// The command that does this again, folders by their names alone: the report is to be read elsewhere.
+    /// The command that repeats this experiment, for the report. Of folders it has only the names, because the report is read on
+    /// other machines.
     fn command(&self) -> String {
         let name =
             |path: &PathBuf| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
@@ -151,7 +138,7 @@ impl Paper {
     }
 }
 
-/// The text as one word of a shell.
+/// A text as one word of a shell command.
 fn quoted(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./:@+=,".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
@@ -172,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_s_command_does_the_same_elsewhere() {
+    fn the_command_in_the_report_names_folders_without_their_paths() {
         let parse = |words: &[&str]| <Only as clap::Parser>::try_parse_from(words).unwrap().paper;
         let given =
             ["aez", "--data", "/a/b/photos@3", "stl10:c/d", "my 'own'/it's", "--out", "e/f", "--limit", "7"];

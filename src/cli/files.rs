@@ -1,38 +1,36 @@
-//! From file names on the command line to jobs, and the running of jobs: what is read, what is written, and
-//! what must not be overwritten.
+//! Input and output files: from paths on the command line to pairs of input and output, and what is read and written.
 
 use std::{
     collections::HashSet,
     fs::{self, File},
-    io::{self, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Read},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use aez::{
-    Error, Limits,
-    picture::{self, Picture, PictureFormat},
-};
+use aez_core::{Error, LimitKind, Limits, Picture};
+use aez_image::PictureFormat;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     common::Common,
-    failure::{Failure, chain, complain},
+    failure::{Failure, log, message_for},
+    output::write_stdout,
+    progress,
 };
 
 /// The files that a subcommand reads and writes.
 #[derive(Args)]
 pub struct Paths {
-    /// Files to read; without -o, the second of two is written. `-` is standard input or output
+    /// An input file and optionally an output file, or any number of input files with -o; `-` is standard input or
+    /// output
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Folder to write to, made if need be
+    /// Folder for the output files; created if it does not exist
     #[arg(short, long, value_name = "DIR")]
     out_dir: Option<PathBuf>,
 }
 
-/// One file to make from another. `-` is the standard input or output.
+/// An input file and the output file that is made from it. `-` is the standard input or output.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Job {
     pub input: PathBuf,
@@ -40,7 +38,7 @@ pub struct Job {
 }
 
 impl Paths {
-    /// Pairs inputs with outputs. An output that is not named is its input with another `extension`.
+    /// Pairs inputs with outputs. The default output is the input's path with `extension` as its extension.
     pub fn jobs(&self, extension: &str) -> Result<Vec<Job>, Failure> {
         match (&self.out_dir, self.paths.as_slice()) {
             (Some(folder), inputs) => jobs_into(folder, inputs, extension),
@@ -50,37 +48,37 @@ impl Paths {
             }
             (None, [input, output]) => Ok(vec![Job { input: input.clone(), output: output.clone() }]),
             (None, _) => {
-                Err(Failure::Usage("more than one file to read: name a folder to write to with -o".into()))
+                Err(Failure::Usage("several input files need an output folder: name one with -o".into()))
             }
         }
     }
 }
 
 fn jobs_into(folder: &Path, inputs: &[PathBuf], extension: &str) -> Result<Vec<Job>, Failure> {
-    let mut taken = HashSet::new();
+    let mut outputs = HashSet::new();
     let job = |input: &PathBuf| {
         let name = input.file_name().filter(|_| !is_standard(input)).ok_or_else(|| {
-            Failure::Usage(format!("{} has no name to give to a file in a folder", input.display()))
+            Failure::Usage(format!("{} has no name for an output file in a folder", input.display()))
         })?;
         let output = folder.join(name).with_extension(extension);
-        if !taken.insert(output.clone()) {
-            return Err(Failure::Usage(format!("two of the files would become {}", output.display())));
+        if !outputs.insert(output.clone()) {
+            return Err(Failure::Usage(format!("two of the files would be written to {}", output.display())));
         }
         Ok(Job { input: input.clone(), output })
     };
     let jobs = inputs.iter().map(job).collect::<Result<_, _>>()?;
-    fs::create_dir_all(folder).map_err(|e| Error::io("cannot make the folder", folder, e))?;
+    fs::create_dir_all(folder).map_err(|e| Error::io("cannot create the folder", folder, e))?;
     Ok(jobs)
 }
 
-/// Does each job: what `work` makes of its input is written to its output. A job that fails is reported and does not
-/// keep the others from being done.
+/// Runs each job: writes the result of `work` to the job's output. An error in one job is printed, and the other jobs
+/// are still run.
 pub fn run_all(
     jobs: &[Job],
     common: &Common,
-    work: impl Fn(&Job) -> aez::Result<Vec<u8>>,
+    work: impl Fn(&Job) -> aez_core::Result<Vec<u8>>,
 ) -> Result<(), Failure> {
-    let bar = progress_bar(jobs.len(), common.quiet);
+    let bar = progress::files(jobs.len(), common.quiet);
     let mut failed = 0;
     for job in jobs {
         bar.set_message(job.input.display().to_string());
@@ -90,7 +88,7 @@ pub fn run_all(
             Ok(()) => {}
             Err(Failure::Failed(error)) => {
                 failed += 1;
-                bar.suspend(|| complain(&complaint(&job.input, &error)));
+                bar.suspend(|| log(&message_for(name_of_input(&job.input), &error)));
             }
             Err(failure) => return Err(failure),
         }
@@ -100,98 +98,73 @@ pub fn run_all(
     if failed == 0 { Ok(()) } else { Err(Failure::Files { failed, total: jobs.len() }) }
 }
 
-/// A bar on the standard error; nothing where that is no terminal, or where one file is all.
-pub fn progress_bar(files: usize, quiet: bool) -> ProgressBar {
-    if quiet || files < 2 {
-        return ProgressBar::hidden();
+/// Checks an output before any work is done for it: it must not be a folder, a terminal, or a file that exists, unless
+/// `force` is set.
+pub fn check_output(output: &Path, force: bool) -> Result<(), Failure> {
+    if !is_standard(output) {
+        return check_new(output, force);
     }
-    styled(files as u64, "{bar:24} {pos}/{len} {wide_msg} {eta}")
-}
-
-/// A bar that is drawn by the template, which is one of the program's own.
-pub fn styled(length: u64, template: &str) -> ProgressBar {
-    let bar = ProgressBar::new(length);
-    bar.enable_steady_tick(Duration::from_millis(200));
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
-}
-
-/// The error and its causes, and the file where they do not name it.
-pub fn complaint(input: &Path, error: &Error) -> String {
-    let (file, text) = (name_of(input, "standard input").display().to_string(), chain(error));
-    match error {
-        Error::Io { .. } => text,
-        _ if text.contains(&file) => text,
-        _ => format!("{file}: {text}"),
-    }
-}
-
-/// Refuses an output that would destroy something, before any work is spent on it.
-fn check_output(output: &Path, force: bool) -> Result<(), Failure> {
-    if is_standard(output) {
-        if io::stdout().is_terminal() {
-            return Err(Failure::Usage(
-                "a terminal cannot show binary data: name a file, or open a pipe".into(),
-            ));
-        }
-    } else if output.is_dir() {
-        return Err(Failure::Usage(format!("{0} is a folder: write into it with -o {0}", output.display())));
-    } else if output.is_file() && !force {
-        let refusal = format!("{} exists: --force overwrites it", output.display());
-        return Err(Error::Misuse(refusal).into());
+    if io::stdout().is_terminal() {
+        return Err(Failure::Usage(
+            "the output is binary and not for a terminal: name a file or use a pipe".into(),
+        ));
     }
     Ok(())
 }
 
-/// The whole of a file or of the standard input, which must not exceed `max` bytes.
-pub fn read_input(input: &Path, max: u64) -> aez::Result<Vec<u8>> {
-    let unreadable = |e| Error::io("cannot read", name_of(input, "standard input"), e);
+/// Checks that a file does not exist, unless `force` is set.
+pub fn check_new(file: &Path, force: bool) -> Result<(), Failure> {
+    if file.is_dir() {
+        return Err(Failure::Usage(format!("{0} is a folder: to write into it, use -o {0}", file.display())));
+    }
+    if file.is_file() && !force {
+        return Err(Error::Misuse(format!("{} exists; --force overwrites it", file.display())).into());
+    }
+    Ok(())
+}
+
+/// Reads a file or the standard input.
+///
+/// # Errors
+/// [`Error::Limit`] when it is longer than `max` bytes.
+pub fn read_input(input: &Path, max: u64) -> aez_core::Result<Vec<u8>> {
+    let failed = |e| Error::io("cannot read", name_of_input(input), e);
     let source: Box<dyn Read> = if is_standard(input) {
         Box::new(io::stdin().lock())
     } else {
-        Box::new(File::open(input).map_err(unreadable)?)
+        Box::new(File::open(input).map_err(failed)?)
     };
-    let mut bytes = Vec::new();
-    source.take(max.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > max {
-        return Err(Error::Limit { what: "file size", found: bytes.len() as u64, allowed: max });
-    }
-    Ok(bytes)
+    let bytes = aez_image::read_bounded(source, max).map_err(failed)?;
+    bytes.ok_or(Error::Limit { limit: LimitKind::FileSize, found: max.saturating_add(1), allowed: max })
 }
 
-/// A picture from a file or from the standard input.
-pub fn read_picture(input: &Path, limits: &Limits) -> aez::Result<Picture> {
+/// Reads a picture from a file or from the standard input.
+pub fn read_picture(input: &Path, limits: &Limits) -> aez_core::Result<Picture> {
     if is_standard(input) {
-        picture::decode(&read_input(input, limits.max_memory)?, limits)
+        aez_image::decode(&read_input(input, limits.max_memory)?, limits)
     } else {
-        picture::read(input, limits)
+        aez_image::read(input, limits)
     }
 }
 
-/// The format of a picture that is to be written: that of the output's name, and PNG on the standard output.
-pub fn format_of(output: &Path) -> aez::Result<PictureFormat> {
+/// The picture format for an output: that of its extension, and PNG for the standard output.
+pub fn format_of(output: &Path) -> aez_core::Result<PictureFormat> {
     if is_standard(output) { Ok(PictureFormat::Png) } else { PictureFormat::from_path(output) }
 }
 
-fn write_output(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    if is_standard(output) { write_stdout(bytes) } else { Ok(aez::picture::write_atomically(output, bytes)?) }
+/// Writes a file completely or not at all, or to the standard output.
+pub fn write_output(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    if is_standard(output) { write_stdout(bytes) } else { Ok(aez_image::write_atomically(output, bytes)?) }
 }
 
-/// Everything that goes to the standard output goes through here, so that a closed pipe ends the program quietly.
-pub fn write_stdout(bytes: &[u8]) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(Failure::from_stdout)
-}
-
-/// Whether the name stands for the standard input or output.
-pub fn is_standard(path: &Path) -> bool {
+/// Whether a path stands for the standard input or output.
+fn is_standard(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn name_of<'a>(path: &'a Path, standard: &'a str) -> &'a Path {
-    if is_standard(path) { Path::new(standard) } else { path }
+/// The name of an input in messages.
+pub fn name_of_input(path: &Path) -> &Path {
+    if is_standard(path) { Path::new("standard input") } else { path }
 }
 
 #[cfg(test)]
@@ -206,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn names_become_jobs() {
+    fn outputs_are_named_after_inputs() {
         let one = |paths: &[&str]| jobs(paths, None).unwrap().remove(0).1;
         assert_eq!(one(&["a/b.png"]), "a/b.aez");
         assert_eq!(one(&["a/b"]), "a/b.aez");
@@ -217,15 +190,20 @@ mod tests {
     }
 
     #[test]
-    fn many_files_go_into_a_folder_that_is_made() {
+    fn the_output_folder_is_created() {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("x/y");
         let found = jobs(&["a/b.png", "c.jpg"], Some(&folder)).unwrap();
         assert!(folder.is_dir());
         let outputs: Vec<_> = found.iter().map(|(_, output)| PathBuf::from(output)).collect();
         assert_eq!(outputs, [folder.join("b.aez"), folder.join("c.aez")]);
-        for clash in [["a/b.png", "b.jpg"], ["-", "b.jpg"], ["..", "b.jpg"]] {
-            assert!(matches!(jobs(&clash, Some(&folder)), Err(Failure::Usage(_))), "{clash:?}");
+    }
+
+    #[test]
+    fn outputs_in_a_folder_need_different_names() {
+        let folder = tempfile::tempdir().unwrap();
+        for inputs in [["a/b.png", "b.jpg"], ["-", "b.jpg"], ["..", "b.jpg"]] {
+            assert!(matches!(jobs(&inputs, Some(folder.path())), Err(Failure::Usage(_))), "{inputs:?}");
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use clap::CommandFactory;
 
-use super::{Cli, failure::Failure, files::write_stdout};
+use super::{Cli, failure::Failure, output::write_stdout};
 
-/// Print the manual page of aez, or of one of its subcommands, in roff
+/// Print the manual page of aez or of a subcommand, in roff format
 #[derive(clap::Args)]
 pub struct Args {
-    /// The subcommand whose page to print
+    /// Subcommand [default: aez itself]
     #[arg(value_name = "COMMAND")]
     subcommand: Option<String>,
 }

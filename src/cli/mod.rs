@@ -1,7 +1,7 @@
-//! The command line: what each subcommand accepts, and nothing that the library should know.
+//! The command line: one module per subcommand, each with its arguments and a function `run`.
 //!
-//! Exit codes: 0 all is done, 1 something failed, 2 wrong use. What a subcommand has to say goes to the standard
-//! output, complaints and progress to the standard error.
+//! Exit codes: 0 success, 1 an error, 2 wrong usage. Results go to the standard output, messages and progress to the
+//! standard error.
 
 mod bench;
 mod common;
@@ -15,7 +15,9 @@ mod failure;
 mod files;
 mod info;
 mod man;
+mod output;
 mod preview;
+mod progress;
 mod train;
 
 use std::process::ExitCode;
@@ -49,12 +51,12 @@ enum Command {
     Man(man::Args),
 }
 
-/// Parses the command line, obeys it, and reports what failed.
+/// Parses the command line, runs the subcommand and prints its error, if any.
 pub fn run() -> ExitCode {
     let Cli { command, common } = Cli::parse();
     match common.start().and_then(|()| command.run(&common)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.report(),
+        Err(failure) => failure.print(),
     }
 }
 
@@ -81,7 +83,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_definition_of_the_command_line_is_sound() {
+    fn the_definition_of_the_command_line_is_valid() {
         super::Cli::command().debug_assert();
     }
 }

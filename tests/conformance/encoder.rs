@@ -1,31 +1,30 @@
-//! How near the symbols are that different instruction sets choose. That they are the same is not promised: a latent
-//! that lies between two symbols may go either way. `docs/compatibility.md` has the figures of the built-in model, from
-//! `cargo test --release --test conformance -- --ignored --nocapture measure`.
+//! How much the symbols differ that the encoder chooses on different instruction sets. They may differ: a latent close to
+//! the middle between two symbols can be rounded to either. `docs/compatibility.md` has the figures of the built-in model,
+//! from `cargo test --release --test conformance -- --ignored --nocapture measure`.
 
-use aez::{
-    Quality,
-    codec::{Decoder, Encoder, quantize},
-    model::{Model, tiny},
-    nn,
-    picture::Picture,
+use aez::{Picture, Quality};
+use aez_core::{
+    nn::InstructionSet,
+    testing::tiny_tiled,
+    tiled::{TiledModel, quantize},
 };
 
-/// What two instruction sets make of the same tiles.
+/// The differences between the results of two instruction sets for the same tiles.
 #[derive(Default, Debug)]
 struct Difference {
     symbols: usize,
-    other_symbols: usize,
-    /// The largest difference of two symbols.
-    farthest: u32,
+    different_symbols: usize,
+    /// The largest difference between two symbols.
+    max_symbol: u32,
     tiles: usize,
-    other_tiles: usize,
+    different_tiles: usize,
     levels: usize,
-    other_levels: usize,
-    /// The largest difference of two levels that were decoded from the same symbols.
-    farthest_level: u8,
+    different_levels: usize,
+    /// The largest difference between two levels that were decoded from the same symbols.
+    max_level: u8,
 }
 
-/// Slopes, waves, edges and noise: a tile that varies with the seed.
+/// A test image with gradients, waves, edges and noise that depend on the seed.
 fn draw(edge: u32, seed: u32) -> Picture {
     let s = seed as f32;
     let mut noise = seed.wrapping_mul(2_654_435_761) | 1;
@@ -42,58 +41,60 @@ fn draw(edge: u32, seed: u32) -> Picture {
     Picture::from_rgb(edge, edge, (0..edge * edge).flat_map(pixel).collect())
 }
 
-fn compare(a: &Model, b: &Model, tiles: u32, quality: Quality) -> Difference {
+fn compare(a: &TiledModel, b: &TiledModel, tiles: u32, quality: Quality) -> Difference {
     let tables = a.prior().at(quality);
     let mut found = Difference::default();
     for seed in 0..tiles {
         let picture = draw(a.tile() as u32, seed);
-        let [own, other] = [a, b].map(|model| {
-            let latents = Encoder::new(model).analyse(&picture).unwrap();
+        let [first, second] = [a, b].map(|model| {
+            let latents = model.latents_of(&picture).unwrap();
             quantize::quantize(&latents, &tables, quality, quantize::LAMBDA).unwrap()
         });
-        let differences = own.values().iter().zip(other.values()).map(|(a, b)| a.abs_diff(*b));
-        found.symbols += own.values().len();
-        found.other_symbols += differences.clone().filter(|&difference| difference > 0).count();
-        found.farthest = found.farthest.max(differences.max().unwrap_or(0));
+        let differences = first.values().iter().zip(second.values()).map(|(a, b)| a.abs_diff(*b));
+        found.symbols += first.values().len();
+        found.different_symbols += differences.clone().filter(|&difference| difference > 0).count();
+        found.max_symbol = found.max_symbol.max(differences.max().unwrap_or(0));
         found.tiles += 1;
-        found.other_tiles += usize::from(own != other);
-        let latents = quantize::reconstruct(&own, &tables).unwrap();
-        let (width, height) = (picture.width, picture.height);
-        let [own, other] =
-            [a, b].map(|model| Decoder::new(model).synthesize(&latents, width, height, false).unwrap());
-        let differences = own.iter().zip(&other).map(|(a, b)| a.abs_diff(*b));
-        found.levels += own.len();
-        found.other_levels += differences.clone().filter(|&difference| difference > 0).count();
-        found.farthest_level = found.farthest_level.max(differences.max().unwrap_or(0));
+        found.different_tiles += usize::from(first != second);
+        let latents = quantize::reconstruct(&first, &tables).unwrap();
+        let [first, second] = [a, b]
+            .map(|model| model.synthesize_picture(&latents, picture.width, picture.height, false).unwrap());
+        let differences = first.iter().zip(&second).map(|(a, b)| a.abs_diff(*b));
+        found.levels += first.len();
+        found.different_levels += differences.clone().filter(|&difference| difference > 0).count();
+        found.max_level = found.max_level.max(differences.max().unwrap_or(0));
     }
     found
 }
 
 #[test]
 fn instruction_sets_choose_nearly_the_same_symbols() {
-    let paths = nn::Path::available();
-    let best = tiny();
-    for path in &paths[..paths.len() - 1] {
+    let sets = InstructionSet::available();
+    let best = tiny_tiled();
+    for set in &sets[..sets.len() - 1] {
         for quality in [40, 75, 100] {
-            let found = compare(&tiny().with_simd(*path), &best, 60, Quality::new(quality).unwrap());
-            assert!(found.farthest <= 1 && found.farthest_level <= 1, "{path:?}: {found:?}");
-            assert!(found.other_symbols * 200 <= found.symbols, "{path:?}: {found:?}");
-            assert!(found.other_levels * 200 <= found.levels, "{path:?}: {found:?}");
+            let model = tiny_tiled().with_instruction_set(*set);
+            let found = compare(&model, &best, 60, Quality::new(quality).unwrap());
+            assert!(found.max_symbol <= 1 && found.max_level <= 1, "{set:?}: {found:?}");
+            assert!(found.different_symbols * 200 <= found.symbols, "{set:?}: {found:?}");
+            assert!(found.different_levels * 200 <= found.levels, "{set:?}: {found:?}");
         }
     }
 }
 
 #[test]
-#[ignore = "takes a minute: the figures of docs/compatibility.md"]
+#[ignore = "takes a minute: prints the figures of docs/compatibility.md"]
 fn measure() {
-    let paths = nn::Path::available();
-    let models: Vec<Model> =
-        paths.iter().map(|path| Model::builtin_copy().unwrap().with_simd(*path)).collect();
-    for (index, path) in paths.iter().enumerate() {
-        for (other_path, other) in paths.iter().zip(&models).skip(index + 1) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default.safetensors");
+    let file = std::fs::read(path).unwrap();
+    let sets = InstructionSet::available();
+    let model = |set| TiledModel::from_bytes(file.clone()).unwrap().with_instruction_set(set);
+    let models: Vec<TiledModel> = sets.iter().copied().map(model).collect();
+    for (index, set) in sets.iter().enumerate() {
+        for (other_set, other) in sets.iter().zip(&models).skip(index + 1) {
             for quality in [50, 75, 100] {
                 let found = compare(&models[index], other, 50, Quality::new(quality).unwrap());
-                println!("{path:?} and {other_path:?}, quality {quality}: {found:?}");
+                println!("{set:?} and {other_set:?}, quality {quality}: {found:?}");
             }
         }
     }

@@ -1,12 +1,12 @@
-//! The files in `tests/vectors`: each is read as recorded, symbol for symbol and pixel for pixel, by this library on
-//! every instruction set and by a second reader that was written from the specification alone.
+//! The files in `tests/vectors`: this library, on every instruction set, and a second reader, which was written from the
+//! specification only, decode each of them to the recorded symbols and pixels.
 //!
-//! `cargo test --release --test conformance -- --ignored regenerate` writes the folder anew. A change of a file there
-//! is a change of the format or of the small models, and needs a reason.
+//! `cargo test --release --test conformance -- --ignored regenerate` writes the folder again, except the models, which it
+//! makes only where their files are missing. If that changes a file, the format has changed.
 
 mod encoder;
+mod instruction_sets;
 mod make;
-mod paths;
 mod reader;
 mod rejected;
 mod vectors;
@@ -16,14 +16,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use aez::{Error, Limits, model::Model, picture::Picture};
+use aez::{Error, Limits, Model, Picture};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The models that the files were made with: 8-bit weights and tiles of 8 pixels, and a normalized one with float
 /// weights and tiles of 4.
 const MODELS: [&str; 2] = ["model.safetensors", "normalized.safetensors"];
 
-/// What is recorded of an `.aez` file beside its pixels, in `NAME.json`.
+/// The content of an `.aez` file without its pixels, in `NAME.json`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Record {
     model: String,
@@ -39,20 +39,20 @@ struct Record {
     symbols: Vec<i32>,
 }
 
-/// What is recorded of a preview; its pixels at the size of a tile are in `PICTURE.png`.
+/// The content of a preview. Its pixels at the size of a tile are in `PICTURE.png`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct PreviewRecord {
     text: String,
     picture: String,
     quality: u8,
-    /// The size at which it is shown where none is wanted.
+    /// The size of the decoded picture if none is requested.
     size: (u32, u32),
     symbols: Vec<i32>,
 }
 
-/// A file or the text of a preview that must be refused, and how.
+/// A file or the text of a preview that must be rejected, and the expected error.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Refusal {
+struct Rejection {
     input: String,
     kind: String,
     message: String,
@@ -71,14 +71,14 @@ fn json<T: DeserializeOwned>(name: &str) -> T {
 }
 
 fn png(name: &str) -> Picture {
-    aez::picture::read(&path(&format!("{name}.png")), &Limits::default()).unwrap()
+    aez_image::read(&path(&format!("{name}.png")), &Limits::default()).unwrap()
 }
 
 fn model(name: &str) -> Model {
-    Model::load(&path(name)).unwrap()
+    Model::from_bytes(bytes(name)).unwrap()
 }
 
-/// The names of all files that must be read, without extension.
+/// The names of all files that must be decoded, without extension.
 fn names() -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(path(""))
         .unwrap()
@@ -87,7 +87,7 @@ fn names() -> Vec<String> {
         .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     names.sort();
-    assert!(names.len() > 15, "tests/vectors is not whole");
+    assert!(names.len() > 15, "tests/vectors is not complete");
     names
 }
 
@@ -95,7 +95,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The names of errors in `rejected.json` and in the second reader.
+/// The kinds of errors in `rejected.json` and of the second reader.
 fn kind(error: &Error) -> &'static str {
     match error {
         Error::NotAez(_) => "not_aez",
@@ -109,10 +109,10 @@ fn kind(error: &Error) -> &'static str {
     }
 }
 
-/// Checks that no level is off by more than one, and says by how much they are off at most.
+/// Checks that no level differs by more than one, and returns the largest difference.
 fn assert_near(name: &str, found: &[u8], expected: &[u8]) -> u8 {
     assert_eq!(found.len(), expected.len(), "{name}");
     let worst = found.iter().zip(expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
-    assert!(worst <= 1, "{name}: a level is off by {worst}");
+    assert!(worst <= 1, "{name}: a level differs by {worst}");
     worst
 }

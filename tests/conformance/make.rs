@@ -1,37 +1,40 @@
-//! Writes `tests/vectors` anew: the small models, the files and previews with their records, and what must be refused.
+//! Writes `tests/vectors`: files and previews with their records, and files that must be rejected. The small models are
+//! made only where their files are missing.
 
 mod broken;
 mod models;
 
-use std::fs;
+use std::{ffi::OsStr, fs};
 
-use aez::{
-    Limits, Quality, Shape, Symbols,
-    codec::{Decoder, Encoder, preview},
+use aez::{Decoder, Encoder, Limits, Model, Picture, Quality, preview};
+use aez_core::{
     container::{Container, Header, seal},
-    entropy::{Coder, Tables, encode_with},
-    model::Model,
-    picture::{self, Picture, PictureFormat},
+    entropy::{self, Coder, Tables, encode_with},
+    symbols::{Shape, Symbols},
 };
+use aez_image::PictureFormat;
 use serde::Serialize;
 
-use super::{MODELS, PreviewRecord, path, vectors::record};
+use super::{MODELS, PreviewRecord, model, path, vectors::record};
 
 #[test]
-#[ignore = "writes tests/vectors anew"]
+#[ignore = "writes tests/vectors"]
 fn regenerate() {
     for old in fs::read_dir(path("")).unwrap().map(|entry| entry.unwrap().path()) {
-        if old.is_file() && old.extension().is_none_or(|extension| extension != "md") {
+        let is_kept = |extension: &OsStr| extension == "md" || extension == "safetensors";
+        if old.is_file() && !old.extension().is_some_and(is_kept) {
             fs::remove_file(old).unwrap();
         }
     }
     let _ = fs::remove_dir_all(path("rejected"));
     fs::create_dir_all(path("rejected")).unwrap();
-    let files = [models::small(), models::normalized()];
-    for (name, file) in MODELS.into_iter().zip(&files) {
-        save(name, file);
+    let make: [fn() -> Vec<u8>; 2] = [models::small, models::normalized];
+    for (name, make) in MODELS.into_iter().zip(make) {
+        if !path(name).exists() {
+            save(name, &make());
+        }
     }
-    let [small, normalized] = files.map(|file| Model::from_bytes(file).unwrap());
+    let [small, normalized] = MODELS.map(model);
     for (name, file) in accepted(&small) {
         save_vector(name, &file, MODELS[0], &small);
     }
@@ -56,13 +59,13 @@ fn save_vector(name: &str, file: &[u8], model_name: &str, model: &Model) {
     save_png(name, Decoder::new(model).decode(file).unwrap());
 }
 
-/// The pixels without metadata, which the record holds.
+/// Saves the pixels. Metadata are in the record.
 fn save_png(name: &str, picture: Picture) {
-    let picture = Picture { icc: None, exif: None, ..picture };
-    save(&format!("{name}.png"), &picture::encode(&picture, PictureFormat::Png).unwrap());
+    let picture = picture.with_icc(None).with_exif(None);
+    save(&format!("{name}.png"), &aez_image::encode(&picture, PictureFormat::Png).unwrap());
 }
 
-/// Smooth colours and an edge.
+/// A test image with smooth colours and an edge.
 fn scene(width: u32, height: u32) -> Picture {
     let level = |x: u32, y: u32, c: u32| {
         let wave = (x as f32 * 0.35 + c as f32).sin() + (y as f32 * 0.25 - c as f32 * 0.5).cos();
@@ -75,20 +78,21 @@ fn scene(width: u32, height: u32) -> Picture {
 
 fn gray(picture: Picture) -> Picture {
     let rgb = picture.rgb.chunks_exact(3).flat_map(|pixel| [pixel[1]; 3]).collect();
-    Picture { rgb, gray: true, ..picture }
+    Picture::from_rgb(picture.width, picture.height, rgb).with_alpha(picture.alpha).with_gray(true)
 }
 
-/// A soft disc.
+/// The picture with an alpha plane: a disc with a blurred edge.
 fn with_alpha(picture: Picture) -> Picture {
     let (width, height) = (picture.width as f32, picture.height as f32);
     let alpha = (0..picture.width * picture.height).map(|i| {
         let (x, y) = ((i % picture.width) as f32 / width - 0.5, (i / picture.width) as f32 / height - 0.5);
         (600.0 - 1100.0 * x.hypot(y)).clamp(0.0, 255.0) as u8
     });
-    Picture { alpha: Some(alpha.collect()), ..picture }
+    let alpha = alpha.collect();
+    picture.with_alpha(Some(alpha))
 }
 
-/// The header of an RGB profile, and a marker; no program looks further here.
+/// The header of an ICC profile with its colour space, RGB, and its signature; no program reads more of it here.
 fn icc() -> Option<Vec<u8>> {
     let mut profile = vec![0; 128];
     profile[16..20].copy_from_slice(b"RGB ");
@@ -96,19 +100,18 @@ fn icc() -> Option<Vec<u8>> {
     Some(profile)
 }
 
-/// A TIFF structure with one entry: the orientation is upright.
+/// A TIFF structure with one entry: the orientation, upright.
 fn exif() -> Option<Vec<u8>> {
     Some(b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0".to_vec())
 }
 
-/// The file of a picture with the latents in the given code, be it not the smaller one.
+/// The file of a picture with the payload in the given code, even if it is not the smaller one.
 fn file(model: &Model, picture: &Picture, quality: u8, coder: Coder) -> Vec<u8> {
-    let mut encoder = Encoder::new(model);
-    encoder.quality = Quality::new(quality).unwrap();
+    let encoder = Encoder::new(model).quality(Quality::new(quality).unwrap());
     recode(model, &encoder.encode(picture).unwrap(), coder, |symbols, _, _| symbols)
 }
 
-/// The same file with its symbols changed, given their tables and the number of channels, and coded in the given code.
+/// The same file with other symbols, in the given code. `change` gets the symbols, their tables and the number of channels.
 fn recode(
     model: &Model,
     file: &[u8],
@@ -116,18 +119,19 @@ fn recode(
     change: impl FnOnce(Vec<i32>, &Tables, usize) -> Vec<i32>,
 ) -> Vec<u8> {
     let container = Container::parse(file, &Limits::default()).unwrap();
+    let model = model.tiled().unwrap();
     let tables = model.prior().at(container.header.quality);
     let Header { width, height, coder: old, .. } = container.header;
     let edge = model.tile() as u32;
     let channels = model.latents() as u32;
     let shape = Shape { rows: height.div_ceil(edge), columns: width.div_ceil(edge), channels };
-    let symbols = aez::entropy::decode(old, &container.latents, shape, &tables, &Limits::default()).unwrap();
+    let symbols = entropy::decode(old, &container.payload, shape, &tables, &Limits::default()).unwrap();
     let symbols = Symbols::new(shape, change(symbols.values().to_vec(), &tables, model.latents())).unwrap();
-    let latents = encode_with(coder, &symbols, &tables).unwrap();
-    Container { header: Header { coder, ..container.header }, latents, ..container }.to_bytes().unwrap()
+    let payload = encode_with(coder, &symbols, &tables).unwrap();
+    Container { header: Header { coder, ..container.header }, payload, ..container }.to_bytes().unwrap()
 }
 
-/// Every symbol at an end of its range, which no picture asks for.
+/// Every symbol is the smallest or the largest of its range, which no encoder writes.
 fn extremes(symbols: Vec<i32>, tables: &Tables, channels: usize) -> Vec<i32> {
     let end = |at: usize| {
         let range = tables.range(at % channels);
@@ -139,7 +143,7 @@ fn extremes(symbols: Vec<i32>, tables: &Tables, channels: usize) -> Vec<i32> {
 fn accepted(model: &Model) -> Vec<(&'static str, Vec<u8>)> {
     use Coder::{Range, Zstd};
     let of = |picture: &Picture, quality, coder| file(model, picture, quality, coder);
-    let everything = Picture { icc: icc(), exif: exif(), ..with_alpha(scene(21, 10)) };
+    let everything = with_alpha(scene(21, 10)).with_icc(icc()).with_exif(exif());
     let large = scene(24, 16);
     let best = [Range, Zstd].map(|coder| of(&large, 100, coder));
     vec![
@@ -160,23 +164,23 @@ fn accepted(model: &Model) -> Vec<(&'static str, Vec<u8>)> {
         ("gray", of(&gray(scene(9, 17)), 75, Range)),
         ("alpha", of(&with_alpha(scene(13, 9)), 75, Range)),
         ("gray_alpha", of(&gray(with_alpha(scene(10, 10))), 75, Range)),
-        ("icc", of(&Picture { icc: icc(), ..scene(5, 7) }, 75, Range)),
-        ("exif", of(&Picture { exif: exif(), ..scene(5, 7) }, 75, Range)),
-        ("empty_metadata", of(&Picture { exif: Some(Vec::new()), ..scene(5, 7) }, 75, Range)),
+        ("icc", of(&scene(5, 7).with_icc(icc()), 75, Range)),
+        ("exif", of(&scene(5, 7).with_exif(exif()), 75, Range)),
+        ("empty_metadata", of(&scene(5, 7).with_exif(Some(Vec::new())), 75, Range)),
         ("everything", of(&everything, 75, Range)),
         ("everything_zstd", of(&everything, 75, Zstd)),
         ("unknown_ancillary_section", with_unknown_section(&of(&scene(8, 8), 75, Range))),
     ]
 }
 
-/// A file of latents alone with a section beside them that a later version might know.
+/// A file that had no sections, with an ancillary section of a kind that is unknown to this version.
 fn with_unknown_section(file: &[u8]) -> Vec<u8> {
     let container = Container::parse(file, &Limits::default()).unwrap();
-    let latents = container.latents.clone();
+    let payload = container.payload.clone();
     let mut bytes = Container { exif: Some(Vec::new()), ..container }.to_bytes().unwrap();
     bytes.truncate(Header::parse(&bytes).unwrap().1);
-    bytes.extend([2, 0, latents.len() as u8, 0xF0, 3]);
-    bytes.extend(latents);
+    bytes.extend([2, 0, payload.len() as u8, 0xF0, 3]);
+    bytes.extend(payload);
     bytes.extend(b"new");
     seal(&mut bytes).unwrap();
     bytes
@@ -192,15 +196,16 @@ fn save_previews(model: &Model) {
     ];
     let records = pictures.map(|(name, picture, bytes)| {
         let text = preview::encode(model, &picture, bytes).unwrap();
-        let edge = model.tile() as u32;
-        save_png(name, preview::decode(model, &text, Some((edge, edge))).unwrap());
-        let shown = preview::decode(model, &text, None).unwrap();
+        let edge = model.block_edge().unwrap();
+        let decode = |size| preview::decode(model, &text, size, &Limits::default()).unwrap();
+        save_png(name, decode(Some((edge, edge))));
+        let default = decode(None);
         let (quality, symbols) = preview::symbols(model, &text).unwrap();
         PreviewRecord {
             text,
             picture: name.to_owned(),
             quality: quality.get(),
-            size: (shown.width, shown.height),
+            size: (default.width, default.height),
             symbols: symbols.values().to_vec(),
         }
     });

@@ -1,13 +1,13 @@
-//! The second reader, `scripts/read_aez.py`, agrees. It takes Python 3, and for some of the files its package
-//! `zstandard`; what cannot be checked without is skipped, and said. `AEZ_PYTHON` names another interpreter.
+//! The second reader, `scripts/read_aez.py`, gives the same results. It needs Python 3, and for some files the package
+//! `zstandard`; checks for which they are missing are skipped with a message. `AEZ_PYTHON` names another interpreter.
 
 use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use super::{MODELS, PreviewRecord, Record, Refusal, assert_near, json, names, path, png};
+use super::{MODELS, PreviewRecord, Record, Rejection, assert_near, json, names, path, png};
 
-/// What the reader says of each input, or `None` without Python.
+/// The output of the reader for each input, or `None` without Python.
 fn read(model: &str, inputs: &[String]) -> Option<Vec<Value>> {
     let python = std::env::var("AEZ_PYTHON").unwrap_or("python3".into());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/read_aez.py");
@@ -24,7 +24,7 @@ fn read(model: &str, inputs: &[String]) -> Option<Vec<Value>> {
     Some(lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
 }
 
-/// Whether a line stands for a check that could not be made.
+/// Whether a line of the output means that a check was impossible.
 fn is_skipped(line: &Value) -> bool {
     let skipped = line["error"] == "missing";
     if skipped {
@@ -42,7 +42,7 @@ fn levels(line: &Value, field: &str) -> Option<Vec<u8>> {
 }
 
 #[test]
-fn a_reader_written_from_the_specification_reads_the_same() {
+fn the_second_reader_decodes_the_same() {
     for model in MODELS {
         let mut own = names();
         own.retain(|name| json::<Record>(&format!("{name}.json")).model == model);
@@ -65,19 +65,19 @@ fn a_reader_written_from_the_specification_reads_the_same() {
 }
 
 #[test]
-fn it_refuses_the_same_files_for_the_same_reasons() {
-    let refusals: Vec<Refusal> = json("rejected/rejected.json");
-    let inputs: Vec<String> = refusals.iter().map(|r| file(&format!("rejected/{}", r.input))).collect();
+fn the_second_reader_rejects_the_same_files_for_the_same_reasons() {
+    let rejections: Vec<Rejection> = json("rejected/rejected.json");
+    let inputs: Vec<String> = rejections.iter().map(|r| file(&format!("rejected/{}", r.input))).collect();
     let Some(lines) = read(MODELS[0], &inputs) else { return };
-    for (refusal, line) in refusals.iter().zip(lines) {
-        assert!(is_skipped(&line) || line["error"] == *refusal.kind, "{refusal:?}: {line}");
+    for (rejection, line) in rejections.iter().zip(lines) {
+        assert!(is_skipped(&line) || line["error"] == *rejection.kind, "{rejection:?}: {line}");
     }
 }
 
 #[test]
-fn it_reads_previews() {
+fn the_second_reader_decodes_previews() {
     let previews: Vec<PreviewRecord> = json("previews.json");
-    let rejected: Vec<Refusal> = json("rejected_previews.json");
+    let rejected: Vec<Rejection> = json("rejected_previews.json");
     let texts = previews.iter().map(|p| p.text.clone()).chain(rejected.iter().map(|r| r.input.clone()));
     let inputs: Vec<String> = std::iter::once("--preview".to_owned()).chain(texts).collect();
     let Some(lines) = read(MODELS[0], &inputs) else { return };
@@ -92,7 +92,7 @@ fn it_reads_previews() {
         );
         let (width, height) = expected.size;
         let shape = 2f64.powf(line["aspect"].as_f64().unwrap() / 24.0);
-        // Whole pixels of a tile of 8 tell the shape to within half of one.
+        // The size is rounded to whole pixels.
         assert!((f64::from(width) - shape * f64::from(height)).abs() <= 0.5 + shape / 2.0, "{line}");
         assert_near(&expected.text, &levels(line, "rgb").unwrap(), &picture.rgb);
     }

@@ -1,18 +1,14 @@
-//! Each file is read as recorded.
+//! Each file is decoded to the recorded content.
 
-use aez::{
-    Limits, Shape,
-    codec::{Decoder, preview},
-    container::Container,
-    entropy,
-    model::Model,
-};
+use aez::{Decoder, Limits, Model, preview};
+use aez_core::{container::Container, entropy, symbols::Shape};
 
 use super::{MODELS, PreviewRecord, Record, assert_near, bytes, hex, json, model, names, png};
 
-/// The record of a file as this library reads it.
+/// The content of a file as decoded by this library.
 pub fn record(file: &[u8], model_name: &str, model: &Model) -> Record {
-    let Container { header, latents, icc, exif, .. } = Container::parse(file, &Limits::default()).unwrap();
+    let Container { header, payload, icc, exif, .. } = Container::parse(file, &Limits::default()).unwrap();
+    let model = model.tiled().unwrap();
     let edge = model.tile() as u32;
     let shape = Shape {
         rows: header.height.div_ceil(edge),
@@ -20,7 +16,7 @@ pub fn record(file: &[u8], model_name: &str, model: &Model) -> Record {
         channels: model.latents() as u32,
     };
     let tables = model.prior().at(header.quality);
-    let symbols = entropy::decode(header.coder, &latents, shape, &tables, &Limits::default()).unwrap();
+    let symbols = entropy::decode(header.coder, &payload, shape, &tables, &Limits::default()).unwrap();
     Record {
         model: model_name.to_owned(),
         width: header.width,
@@ -54,20 +50,20 @@ fn files_are_read_as_recorded() {
 #[test]
 fn previews_are_read_as_recorded() {
     let model = model(MODELS[0]);
-    let edge = model.tile() as u32;
+    let edge = model.block_edge().unwrap();
     for expected in json::<Vec<PreviewRecord>>("previews.json") {
         let (quality, symbols) = preview::symbols(&model, &expected.text).unwrap();
         assert_eq!((quality.get(), symbols.values()), (expected.quality, &expected.symbols[..]));
-        let shown = preview::decode(&model, &expected.text, None).unwrap();
-        assert_eq!((shown.width, shown.height), expected.size);
-        let found = preview::decode(&model, &expected.text, Some((edge, edge))).unwrap();
+        let decoded = preview::decode(&model, &expected.text, None, &Limits::default()).unwrap();
+        assert_eq!((decoded.width, decoded.height), expected.size);
+        let found = preview::decode(&model, &expected.text, Some((edge, edge)), &Limits::default()).unwrap();
         let picture = png(&expected.picture);
         assert_near(&expected.text, &found.rgb, &picture.rgb);
         assert_eq!((found.alpha, found.gray), (picture.alpha, picture.gray), "{}", expected.text);
     }
 }
 
-/// The folder is small enough for every checkout, and holds what it is meant to.
+/// The folder has files for every feature of the format, and is small.
 #[test]
 fn the_folder_covers_the_format_and_stays_small() {
     let records: Vec<Record> = names().iter().map(|name| json(&format!("{name}.json"))).collect();

@@ -1,18 +1,18 @@
-//! Picture files of a few bytes that ask for much, under a cap on the address space: each ends in a file or in an error,
-//! and none in an abort.
+//! Small picture files that unpack to much data, or claim to, under a limit on the address space: each gives a file or an
+//! error, and none an abort.
 
 use std::io::Write;
 
 use flate2::{Compression, write::ZlibEncoder};
 
 use super::{
-    Place, assert_fails,
-    memory::{PROGRAM, PROMISED, capped},
-    text,
+    assert_fails, folder,
+    memory::{MAX_MEMORY, PROGRAM, with_address_space},
+    stderr,
 };
 
-/// What a bomb unpacks to: more than the process may have.
-const UNPACKED: usize = (PROGRAM + PROMISED) as usize;
+/// Bytes to which a bomb unpacks: more than the process can allocate.
+const UNPACKED: usize = (PROGRAM + MAX_MEMORY) as usize;
 
 fn compressed(length: usize) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
@@ -26,20 +26,20 @@ fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
     [&(data.len() as u32).to_be_bytes()[..], &body, &crc32fast::hash(&body).to_be_bytes()].concat()
 }
 
-/// An RGB picture of that size with a chunk before its pixels.
+/// A PNG file of an RGB picture of that size, with another chunk before the pixels.
 fn png(width: u32, height: u32, extra: &[u8], pixels: &[u8]) -> Vec<u8> {
     let header = [&width.to_be_bytes()[..], &height.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
     let chunks = [&chunk(b"IHDR", &header)[..], extra, &chunk(b"IDAT", pixels), &chunk(b"IEND", &[])];
     [b"\x89PNG\r\n\x1a\n", &chunks.concat()[..]].concat()
 }
 
-/// A GIF whose frame is far larger than its screen.
+/// A GIF file whose frame is far larger than its screen.
 fn gif() -> Vec<u8> {
     let screen = [&b"GIF89a"[..], &[10, 0, 10, 0, 0x80, 0, 0], &[0; 6]].concat();
     [&screen[..], &[0x2C, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 2, 2, 0x4C, 1, 0, 0x3B]].concat()
 }
 
-/// A TIFF of a hundred bytes that claims a strip of 4 GiB.
+/// A TIFF file of a hundred bytes that claims a strip of 4 GiB.
 fn tiff() -> Vec<u8> {
     let entries: [(u16, u16, u32); 9] = [
         (256, 4, 2000),
@@ -70,8 +70,8 @@ fn bmp() -> Vec<u8> {
 }
 
 #[test]
-fn pictures_that_ask_for_much_end_in_a_file_or_an_error() {
-    let place = Place::new();
+fn decompression_bombs_give_a_file_or_an_error() {
+    let folder = folder();
     let bomb = compressed(UNPACKED);
     let pixel = compressed(1 << 20);
     let chunk_bomb = |kind, start: &[u8]| png(1, 1, &chunk(kind, &[start, &bomb].concat()), &pixel);
@@ -90,11 +90,11 @@ fn pictures_that_ask_for_much_end_in_a_file_or_an_error() {
         ),
     ];
     for (name, bytes) in pictures {
-        place.write(name, bytes);
+        folder.write(name, bytes);
         let args = ["compress", "--force", "--max-memory", "64MiB", name, "out.aez"];
-        let output = place.aez_after(&capped(PROGRAM + PROMISED), &args).output().unwrap();
+        let output = folder.command_after(&with_address_space(PROGRAM + MAX_MEMORY), &args).output().unwrap();
         if output.status.success() {
-            assert_eq!(text(&output), "", "{name}");
+            assert_eq!(stderr(&output), "", "{name}");
         } else {
             assert_fails(&output, &[name]);
         }

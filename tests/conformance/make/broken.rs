@@ -1,30 +1,29 @@
-//! Files and texts that break one rule each.
+//! Files and texts that break one rule of the format each.
 
-use aez::{
-    codec::{Decoder, preview},
+use aez::{Decoder, Limits, Model, preview};
+use aez_core::{
     container::{Container, Header, seal},
     entropy::Coder,
-    model::Model,
 };
 
 use super::{extremes, file, gray, recode, save, save_json, scene, with_alpha};
-use crate::{Refusal, kind};
+use crate::{Rejection, kind};
 
 pub fn save_all(model: &Model) {
-    let refusals: Vec<Refusal> = headers(model)
+    let rejections: Vec<Rejection> = headers(model)
         .into_iter()
         .chain(tables(model))
-        .chain(latents(model))
+        .chain(payloads(model))
         .chain(frames(model))
         .map(|(name, bytes, message)| {
             let error = Decoder::new(model).decode(&bytes).expect_err(name);
             assert!(error.to_string().contains(message), "{name}: {error}");
             let input = format!("{name}.aez");
             save(&format!("rejected/{input}"), &bytes);
-            Refusal { input, kind: kind(&error).to_owned(), message: message.to_owned() }
+            Rejection { input, kind: kind(&error).to_owned(), message: message.to_owned() }
         })
         .collect();
-    save_json("rejected/rejected.json", &refusals);
+    save_json("rejected/rejected.json", &rejections);
     save_json("rejected_previews.json", &previews(model));
 }
 
@@ -41,7 +40,7 @@ fn with(bytes: &[u8], place: usize, new: &[u8], old_len: usize) -> Vec<u8> {
     bytes
 }
 
-/// The header ends at byte 10 here, the checksum at byte 12.
+/// In these files the checksum begins at byte 10 and the payload at byte 12.
 fn headers(model: &Model) -> Vec<Broken> {
     let good = file(model, &scene(8, 8), 75, Coder::Range);
     let long = file(model, &scene(130, 3), 75, Coder::Range);
@@ -82,7 +81,7 @@ fn headers(model: &Model) -> Vec<Broken> {
     ]
 }
 
-/// A file whose sections are replaced by a table and what follows it.
+/// A file whose table of sections, and all that follows it, is replaced.
 fn with_table(model: &Model, table: &[u8]) -> Vec<u8> {
     let mut bytes = file(model, &with_alpha(scene(8, 8)), 75, Coder::Range);
     bytes.truncate(Header::parse(&bytes).unwrap().1);
@@ -117,46 +116,46 @@ fn tables(model: &Model) -> Vec<Broken> {
     ]
 }
 
-fn latents(model: &Model) -> Vec<Broken> {
-    let good = Container::parse(&file(model, &scene(24, 16), 75, Coder::Range), &aez::Limits::NONE).unwrap();
-    let zstd = Container::parse(&file(model, &scene(24, 16), 75, Coder::Zstd), &aez::Limits::NONE).unwrap();
+fn payloads(model: &Model) -> Vec<Broken> {
+    let good = Container::parse(&file(model, &scene(24, 16), 75, Coder::Range), &Limits::NONE).unwrap();
+    let zstd = Container::parse(&file(model, &scene(24, 16), 75, Coder::Zstd), &Limits::NONE).unwrap();
     let best = file(model, &scene(8, 8), 100, Coder::Zstd);
-    let with = |latents: Vec<u8>| Container { latents, ..good.clone() }.to_bytes().unwrap();
-    let with_zstd = |latents: Vec<u8>| Container { latents, ..zstd.clone() }.to_bytes().unwrap();
+    let with = |payload: Vec<u8>| Container { payload, ..good.clone() }.to_bytes().unwrap();
+    let with_zstd = |payload: Vec<u8>| Container { payload, ..zstd.clone() }.to_bytes().unwrap();
     let mut changed = recode(model, &best, Coder::Zstd, extremes);
-    // The symbols of quality 100 reach further than those of quality 99.
+    // The symbols of quality 100 have a wider range than those of quality 99.
     changed[3] -= 1;
     vec![
-        ("latents_end_in_zero", with([&good.latents[..], &[0]].concat()), "range"),
-        ("latents_too_long", with([&good.latents[..], &[1]].concat()), "range"),
+        ("latents_end_in_zero", with([&good.payload[..], &[0]].concat()), "range"),
+        ("latents_too_long", with([&good.payload[..], &[1]].concat()), "range"),
         ("latents_of_other_symbols", with(vec![0xFF; 60]), "range"),
         ("zstd_latents_missing", with_zstd(Vec::new()), "zstd frame"),
-        ("zstd_latents_cut", with_zstd(zstd.latents[..zstd.latents.len() - 1].to_vec()), "zstd frame"),
+        ("zstd_latents_cut", with_zstd(zstd.payload[..zstd.payload.len() - 1].to_vec()), "zstd frame"),
         ("zstd_latents_too_few", with_zstd(frame(&[0; 35])), "zstd frame"),
         ("zstd_latents_too_many", with_zstd(frame(&[0; 100])), "zstd frame"),
         ("zstd_latents_out_of_range", sealed(changed), "symbol"),
     ]
 }
 
-/// A bare zstd frame.
+/// A zstd frame without its magic number.
 fn frame(content: &[u8]) -> Vec<u8> {
     zstd::bulk::compress(content, 3).unwrap().split_off(4)
 }
 
-/// An alpha section of an 8 x 8 picture.
+/// A file of 8x8 pixels with the given alpha section.
 fn with_frame(model: &Model, section: &[u8]) -> Vec<u8> {
-    let good = Container::parse(&file(model, &scene(8, 8), 75, Coder::Range), &aez::Limits::NONE).unwrap();
-    let mut table = vec![2, 0, good.latents.len() as u8, 1];
-    assert!(section.len() < 128 && good.latents.len() < 128);
+    let good = Container::parse(&file(model, &scene(8, 8), 75, Coder::Range), &Limits::NONE).unwrap();
+    let mut table = vec![2, 0, good.payload.len() as u8, 1];
+    assert!(section.len() < 128 && good.payload.len() < 128);
     table.push(section.len() as u8);
-    with_table(model, &[&table[..], &good.latents, section].concat())
+    with_table(model, &[&table[..], &good.payload, section].concat())
 }
 
 fn frames(model: &Model) -> Vec<Broken> {
     let of = |section: &[u8]| with_frame(model, section);
     let good = frame(&[7; 64]);
     let whole = [&[0x28, 0xB5, 0x2F, 0xFD][..], &good].concat();
-    // A frame of 512 blocks of 2^17 equal bytes would hold 64 MiB; this is its beginning.
+    // The beginning of a frame of 512 blocks of 2^17 equal bytes, 64 MiB.
     let bomb = [&[0x00, 0x78][..], &[0x02, 0x00, 0x10, 0x00].repeat(20), &[0x03, 0x00, 0x10, 0x00]].concat();
     vec![
         ("alpha_too_short", of(&frame(&[7; 63])), "zstd frame"),
@@ -173,7 +172,7 @@ fn frames(model: &Model) -> Vec<Broken> {
     ]
 }
 
-fn previews(model: &Model) -> Vec<Refusal> {
+fn previews(model: &Model) -> Vec<Rejection> {
     let good = preview::encode(model, &gray(scene(30, 20)), 16).unwrap();
     let changed = |at: usize| {
         let other = if &good[at..=at] == "A" { "B" } else { "A" };
@@ -193,10 +192,10 @@ fn previews(model: &Model) -> Vec<Refusal> {
         (changed(7), "check"),
         (good[..good.len() / 4 * 4 - 4].to_owned(), "check"),
     ];
-    let refusal = |(input, message): (String, &str)| {
-        let error = preview::decode(model, &input, None).expect_err(&input);
+    let rejection = |(input, message): (String, &str)| {
+        let error = preview::decode(model, &input, None, &Limits::default()).expect_err(&input);
         assert!(error.to_string().contains(message), "{input}: {error}");
-        Refusal { input, kind: kind(&error).to_owned(), message: message.to_owned() }
+        Rejection { input, kind: kind(&error).to_owned(), message: message.to_owned() }
     };
-    texts.into_iter().map(refusal).collect()
+    texts.into_iter().map(rejection).collect()
 }

@@ -2,31 +2,33 @@
 
 use std::collections::HashMap;
 
-use aez::model::{Calibration, Config, Model, Parameters, Provenance, Storage, calibrate, init};
+use aez_core::tiled::{
+    Calibration, Config, Parameters, Provenance, Storage, TiledModel, calibrate, init::xavier,
+};
 use safetensors::{
     Dtype, SafeTensors,
     tensor::{TensorView, serialize},
 };
 
-/// Tiles of 8 pixels, a Karhunen-Loève transform, weights in 8 bits.
+/// Tiles of 8x8 pixels, a Karhunen-Loève transform, 8-bit weights.
 pub fn small() -> Vec<u8> {
     let config = Config { tile: 8, channels: 6, reductions: 1, latents: 6, ..Config::default() };
     let tiles = tiles(config.tile);
-    in_8_bits(&file(&init::klt(config, tiles.clone(), 1).unwrap(), &tiles, 5.0))
+    in_8_bits(&file(&aez_train::klt::klt(config, tiles.clone(), 1).unwrap(), &tiles, 5.0))
 }
 
-/// Tiles of 4 pixels, random weights, two reductions, normalized.
+/// Tiles of 4x4 pixels, random float weights, two reductions, normalized input.
 pub fn normalized() -> Vec<u8> {
     let config = Config { tile: 4, channels: 2, reductions: 2, latents: 3, normalize: true, dropout: 0.0 };
-    file(&init::xavier(config, 5).unwrap(), &tiles(config.tile), 2.5)
+    file(&xavier(config, 5).unwrap(), &tiles(config.tile), 2.5)
 }
 
 fn file(parameters: &Parameters, tiles: &[f32], bytes: f64) -> Vec<u8> {
     let Calibration { quantizer, prior, .. } = calibrate(parameters, tiles, 192, bytes, 1).unwrap();
-    Model::to_bytes(parameters, &quantizer, &prior, &Provenance::default(), Storage::Float32).unwrap()
+    TiledModel::to_bytes(parameters, &quantizer, &prior, &Provenance::default(), Storage::Float32).unwrap()
 }
 
-/// Tiles of waves, channels last.
+/// Training tiles: waves, channels last.
 fn tiles(edge: usize) -> Vec<f32> {
     let value = |tile: usize, x: usize, y: usize, c: usize| {
         let (angle, phase) = (tile as f32 * 2.4, tile as f32 + c as f32 * 0.4);
@@ -36,8 +38,8 @@ fn tiles(edge: usize) -> Vec<f32> {
     (0..1024).flat_map(places).collect()
 }
 
-/// The model with all of its weights in 8 bits, which the library does to large arrays only. The largest value of
-/// each array is stored apart.
+/// The model with all weights in 8 bits; the library stores only large arrays that way. The largest value of each array
+/// becomes an outlier.
 fn in_8_bits(file: &[u8]) -> Vec<u8> {
     let (_, index) = SafeTensors::read_metadata(file).unwrap();
     let tensors = SafeTensors::deserialize(file).unwrap();
@@ -54,8 +56,8 @@ fn in_8_bits(file: &[u8]) -> Vec<u8> {
         let size = |place: usize, values: &[f32]| values[place].abs();
         let outlier =
             (0..values.len()).max_by(|&a, &b| size(a, &values).total_cmp(&size(b, &values))).unwrap();
-        let apart = std::mem::replace(&mut values[outlier], 0.0);
-        let column = |c: usize| values[c..].iter().step_by(columns).fold(0f32, |most, v| most.max(v.abs()));
+        let outlier_value = std::mem::replace(&mut values[outlier], 0.0);
+        let column = |c: usize| values[c..].iter().step_by(columns).fold(0f32, |max, v| max.max(v.abs()));
         let scales: Vec<f32> = (0..columns).map(|c| column(c).max(1e-6) / 127.0).collect();
         let rounded = values.iter().enumerate().map(|(p, v)| (v / scales[p % columns]).round() as i8 as u8);
         all.push((name.to_owned(), Dtype::I8, view.shape().to_vec(), rounded.collect()));
@@ -63,7 +65,7 @@ fn in_8_bits(file: &[u8]) -> Vec<u8> {
         all.push((format!("{name}.scale"), Dtype::F32, vec![columns], floats(&scales)));
         let place = (outlier as u32).to_le_bytes().to_vec();
         all.push((format!("{name}.outlier_place"), Dtype::U32, vec![1], place));
-        all.push((format!("{name}.outlier_value"), Dtype::F32, vec![1], floats(&[apart])));
+        all.push((format!("{name}.outlier_value"), Dtype::F32, vec![1], floats(&[outlier_value])));
     }
     let views = all.iter().map(|(name, dtype, shape, bytes)| {
         (name, TensorView::new(*dtype, shape.clone(), bytes).expect("data of that type and shape"))

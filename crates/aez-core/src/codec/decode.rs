@@ -1,0 +1,84 @@
+//! The bytes of an `.aez` file to a picture.
+
+use crate::{
+    container::{File, Header},
+    error::{Error, Result},
+    limits::Limits,
+    model::Model,
+    picture::Picture,
+};
+
+/// Decodes files that were encoded with one model.
+///
+/// ```
+/// use aez_core::{Decoder, Encoder, Limits, Picture};
+/// # fn main() -> aez_core::Result<()> {
+/// # let model = aez_core::testing::tiny();
+/// # let file = Encoder::new(&model).encode(&Picture::from_rgb(40, 30, vec![90; 3600]))?;
+/// let decoder = Decoder::new(&model).limits(Limits::default().with_max_pixels(1 << 20));
+/// let picture = decoder.decode(&file)?;
+/// assert_eq!((picture.width, picture.height), (40, 30));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Copy)]
+pub struct Decoder<'m> {
+    model: &'m Model,
+    limits: Limits,
+}
+
+impl<'m> Decoder<'m> {
+    /// A decoder with the default [`Limits`].
+    #[must_use]
+    pub fn new(model: &'m Model) -> Self {
+        Self { model, limits: Limits::default() }
+    }
+
+    /// Sets the limits on what a file may request.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Decodes a file.
+    ///
+    /// # Errors
+    /// For any bytes: [`Error::NotAez`], [`Error::Damaged`], [`Error::UnsupportedVersion`], [`Error::Unsupported`],
+    /// [`Error::WrongModel`] or [`Error::Limit`]. Otherwise [`Error::Backend`], or [`Error::Io`] when there is not enough memory.
+    pub fn decode(&self, bytes: &[u8]) -> Result<Picture> {
+        // A file of another family is reported as such, even if its checksum is of a kind that is not known here.
+        self.check_family(&Header::parse(bytes)?.0)?;
+        self.decode_parsed(&File::parse(bytes, &self.limits)?)
+    }
+
+    /// Decodes a file whose structure was checked by [`File::parse`].
+    ///
+    /// # Errors
+    /// As for [`Decoder::decode`].
+    pub fn decode_parsed(&self, file: &File<'_>) -> Result<Picture> {
+        let (header, codec) = (file.header, self.model.codec());
+        self.check_family(&header)?;
+        if header.model != codec.id() {
+            return Err(Error::WrongModel { wanted: header.model, given: codec.id() });
+        }
+        self.limits.check_size(header.width, header.height)?;
+        let sections = file.section_memory()?;
+        self.limits.check_memory(sections.saturating_add(codec.memory(&header)))?;
+        let left = self.limits.with_max_memory(self.limits.max_memory - sections);
+        let (alpha, icc, exif) = (file.alpha()?, file.icc()?, file.exif()?);
+        let rgb = codec.decode(&header, file.payload(), &left)?;
+        let picture = Picture::from_rgb(header.width, header.height, rgb).with_gray(header.gray);
+        Ok(picture.with_alpha(alpha).with_icc(icc).with_exif(exif))
+    }
+
+    fn check_family(&self, header: &Header) -> Result<()> {
+        if header.family == self.model.family() {
+            Ok(())
+        } else if header.family.name().is_some() {
+            Err(Error::WrongModel { wanted: header.model, given: self.model.id() })
+        } else {
+            Err(header.family.unsupported())
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Encoding to a target size or a target quality: the picture is analysed once, then the settings are searched.
+//!
+//! The quality has a hundred steps. Between two of them the rate weight is the search variable.
+
+use std::cmp::Ordering;
+
+use super::{Analysed, Analysis, Encoder, Settings};
+use crate::{
+    error::{Error, Result},
+    limits::Limits,
+    picture::{Picture, mse_of_rgb, psnr_of_mse},
+    symbols::Quality,
+};
+
+/// Upper bound of the rate weight above the encoder's own: nearly all symbols are then the ones that take the fewest bits.
+const MAX_RATE_WEIGHT: f32 = 640.0;
+/// Bisections between two qualities.
+const BISECTIONS: u32 = 12;
+/// A search for a quality ends when the target is exceeded by less than this, in decibels.
+const PSNR_TOLERANCE: f64 = 0.02;
+
+impl Encoder<'_> {
+    /// Encodes a picture with the best quality that fits into `target` bytes. The encoder's own quality is ignored. The file is smaller
+    /// than requested where the size of a symbol, or the highest quality, does not allow a larger one.
+    ///
+    /// # Errors
+    /// As for [`Encoder::encode`], and [`Error::SizeUnreachable`] where the smallest file is larger than `target`.
+    pub fn encode_to_bytes(&self, picture: &Picture, target: u64) -> Result<Vec<u8>> {
+        let analysed = self.analyse(picture)?;
+        let (file, settings) = fit(&analysed, analysed.analysis(), target)?;
+        match analysed.refined(&settings)? {
+            Some(refined) => Ok(fit(&analysed, refined.as_ref(), target)?.0),
+            None => Ok(file),
+        }
+    }
+
+    /// Encodes a picture with the fewest bytes that reach a peak signal-to-noise ratio of `target` decibels over the whole picture, and
+    /// returns them with the ratio reached. It exceeds the target considerably where even the smallest file is better. The encoder's
+    /// own quality is ignored.
+    ///
+    /// # Errors
+    /// As for [`Encoder::encode`], and [`Error::PsnrUnreachable`] where no setting reaches the target.
+    pub fn encode_to_psnr(&self, picture: &Picture, target: f64) -> Result<(Vec<u8>, f64)> {
+        let analysed = self.analyse(picture)?;
+        let (reached, nearest) = reach(&analysed, analysed.analysis(), target);
+        if !self.searches() {
+            return reached;
+        }
+        match analysed.refined(&nearest)? {
+            Some(refined) => reach(&analysed, refined.as_ref(), target).0,
+            None => reached,
+        }
+    }
+}
+
+/// The largest file of at most `target` bytes, and its settings.
+fn fit(analysed: &Analysed<'_>, analysis: &dyn Analysis, target: u64) -> Result<(Vec<u8>, Settings)> {
+    let (mut best, mut smallest) = (None::<(Vec<u8>, Settings)>, u64::MAX);
+    search(analysed, |settings| {
+        let file = analysed.assemble(settings, &analysis.encode(settings)?)?;
+        let len = file.len() as u64;
+        smallest = smallest.min(len);
+        if len <= target && best.as_ref().is_none_or(|(best, _)| best.len() < file.len()) {
+            best = Some((file, *settings));
+        }
+        Ok(len.cmp(&target))
+    })?;
+    best.ok_or(Error::SizeUnreachable { target, smallest })
+}
+
+/// The smallest file of at least `target` decibels with the ratio that it reaches, and the settings that came nearest.
+fn reach(
+    analysed: &Analysed<'_>,
+    analysis: &dyn Analysis,
+    target: f64,
+) -> (Result<(Vec<u8>, f64)>, Settings) {
+    let (codec, original) = (analysed.model().codec(), analysed.picture());
+    let (mut best, mut highest) = (None::<(Vec<u8>, f64)>, f64::NEG_INFINITY);
+    let mut nearest = Settings::new(Quality::REFERENCE);
+    let searched = search(analysed, |settings| {
+        nearest = *settings;
+        let payload = analysis.encode(settings)?;
+        let decoded = codec.decode(&analysed.header(settings, &payload), &payload.bytes, &Limits::NONE)?;
+        let reached = psnr_of_mse(mse_of_rgb(&original.rgb, &decoded));
+        highest = highest.max(reached);
+        if reached >= target {
+            let file = analysed.assemble(settings, &payload)?;
+            if best.as_ref().is_none_or(|(best, _)| best.len() > file.len()) {
+                best = Some((file, reached));
+            }
+        }
+        let is_near = (target..target + PSNR_TOLERANCE).contains(&reached);
+        Ok(if is_near { Ordering::Equal } else { reached.total_cmp(&target) })
+    });
+    let found = searched.and_then(|()| best.ok_or(Error::PsnrUnreachable { target, best: highest }));
+    (found, nearest)
+}
+
+/// Tries settings on both sides of the point where `compare` changes from less to greater, ever nearer to it, until it is equal.
+fn search(analysed: &Analysed<'_>, mut compare: impl FnMut(&Settings) -> Result<Ordering>) -> Result<()> {
+    let own = analysed.settings();
+    // The lowest quality that is too high: 101 where none is.
+    let (mut too_low, mut too_high) = (0, 101);
+    while too_high - too_low > 1 {
+        let middle = (too_low + too_high) / 2;
+        match compare(&Settings { quality: Quality::new(middle)?, ..own })? {
+            Ordering::Less => too_low = middle,
+            Ordering::Equal => return Ok(()),
+            Ordering::Greater => too_high = middle,
+        }
+    }
+    let quality = Quality::new(too_high.min(100))?;
+    // From 0, the fewest bits, to 1, the encoder's own rate weight or, above quality 100, none.
+    let mut at = |position: f32| {
+        let rate_weight = match too_high {
+            101 => own.rate_weight * (1.0 - position),
+            // The third power makes small steps near the encoder's own rate weight.
+            _ => own.rate_weight + MAX_RATE_WEIGHT * (1.0 - position).powi(3),
+        };
+        compare(&Settings { quality, rate_weight })
+    };
+    // The end of the range that the qualities did not cover.
+    let end = match (too_low, too_high) {
+        (_, 101) => at(1.0)?,
+        (0, _) => at(0.0)?.reverse(),
+        _ => Ordering::Greater,
+    };
+    if end != Ordering::Greater {
+        return Ok(());
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    for _ in 0..BISECTIONS {
+        let middle = (low + high) / 2.0;
+        match at(middle)? {
+            Ordering::Less => low = middle,
+            Ordering::Equal => return Ok(()),
+            Ordering::Greater => high = middle,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::LazyLock;
+
+    use super::*;
+    use crate::{Decoder, model::Model, picture::psnr, testing};
+
+    static MODEL: LazyLock<Model> = LazyLock::new(testing::tiny);
+
+    /// Waves of several lengths, in 1 to 15 tiles.
+    fn pictures() -> Vec<Picture> {
+        let sizes = [(16, 16), (40, 25), (70, 44)];
+        let picture = |(seed, &(width, height)): (u32, &(u32, u32))| {
+            let value = |i: u32| {
+                let (x, y, c) = ((i / 3 % width) as f32, (i / 3 / width) as f32, (i % 3 + seed) as f32);
+                127.0 + 70.0 * (x * 0.2 + c).sin() + 50.0 * (y * 0.3 - c).cos() * (0.05 * x).sin()
+            };
+            Picture::from_rgb(width, height, (0..width * height * 3).map(|i| value(i) as u8).collect())
+        };
+        (0..).zip(&sizes).map(picture).collect()
+    }
+
+    fn len(encoder: Encoder<'_>, picture: &Picture) -> u64 {
+        encoder.encode(picture).unwrap().len() as u64
+    }
+
+    #[test]
+    fn files_are_at_most_as_large_as_requested_and_hardly_smaller() {
+        let encoder = Encoder::new(&MODEL);
+        for picture in pictures() {
+            let at = |quality| len(encoder.quality(Quality::new(quality).unwrap()), &picture);
+            let (smallest, largest) = (at(10), at(98));
+            for target in (smallest..=largest).step_by((largest - smallest) as usize / 7) {
+                let found = encoder.encode_to_bytes(&picture, target).unwrap();
+                let missing = target - found.len() as u64;
+                assert!(missing <= 1.max(target / 50), "{missing} bytes less than {target}");
+                let decoded = Decoder::new(&MODEL).decode(&found).unwrap();
+                assert_eq!((decoded.width, decoded.height), (picture.width, picture.height));
+            }
+            let most = len(encoder.quality(Quality::new(100).unwrap()).rate_weight(0.0), &picture);
+            assert_eq!(encoder.encode_to_bytes(&picture, 1_000_000).unwrap().len() as u64, most);
+        }
+    }
+
+    #[test]
+    fn the_smallest_size_is_reported_and_can_be_reached() {
+        let encoder = Encoder::new(&MODEL);
+        for picture in pictures() {
+            let error = encoder.encode_to_bytes(&picture, 5).unwrap_err();
+            let Error::SizeUnreachable { target: 5, smallest } = error else { panic!("{error}") };
+            assert_eq!(encoder.encode_to_bytes(&picture, smallest).unwrap().len() as u64, smallest);
+            assert!(encoder.encode_to_bytes(&picture, smallest - 1).is_err());
+        }
+    }
+
+    #[test]
+    fn target_ratios_are_reached_and_hardly_exceeded() {
+        let encoder = Encoder::new(&MODEL);
+        for picture in pictures() {
+            let error = encoder.encode_to_psnr(&picture, 99.0).unwrap_err();
+            let Error::PsnrUnreachable { best, .. } = error else { panic!("{error}") };
+            let (_, least) = encoder.encode_to_psnr(&picture, 1.0).unwrap();
+            let steps = if picture.width > 16 { 6 } else { 2 };
+            for step in 1..steps {
+                let target = least + (best - 0.02 - least) * f64::from(step) / f64::from(steps);
+                let (bytes, reached) = encoder.encode_to_psnr(&picture, target).unwrap();
+                let over = reached - target;
+                println!("{} bytes, {reached:.2} dB for {target:.2} dB", bytes.len());
+                // With few symbols, each of them is a large step.
+                assert!(
+                    (0.0..if picture.width > 40 { 0.2 } else { 1.0 }).contains(&over),
+                    "{over} dB over {target}"
+                );
+                let decoded = Decoder::new(&MODEL).decode(&bytes).unwrap();
+                assert_eq!(psnr(&picture, &decoded).unwrap(), reached);
+            }
+        }
+    }
+
+    #[test]
+    fn inconsistent_pictures_are_errors() {
+        let encoder = Encoder::new(&MODEL);
+        let mut short = Picture::from_rgb(4, 4, vec![0; 48]);
+        short.rgb.pop();
+        let mut flat = Picture::from_rgb(4, 4, vec![0; 48]);
+        flat.alpha = Some(vec![0; 15]);
+        for picture in [Picture::default(), short, flat] {
+            assert!(matches!(encoder.encode(&picture), Err(Error::Misuse(_))));
+        }
+    }
+}

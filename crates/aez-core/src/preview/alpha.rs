@@ -1,0 +1,175 @@
+//! Approximate opacities: a square grid of four levels over the whole picture, as fine as its share of the bytes allows.
+
+use crate::{
+    entropy::{Frequencies, RangeDecoder, RangeEncoder},
+    error::Result,
+    picture::{
+        Picture,
+        resample::{self, Filter, Window},
+    },
+};
+
+/// Numbers of cells along an edge of the grid.
+const EDGES: [usize; 8] = [2, 3, 4, 5, 6, 8, 12, 16];
+const LEVELS: i32 = 4;
+/// Opacity per level: 0, 85, 170, 255.
+const LEVEL: u8 = 85;
+/// Weight of a level by its distance from that of a neighbour.
+const WEIGHTS: [u32; LEVELS as usize] = [8, 3, 2, 1];
+
+/// A grid of levels from 0, transparent, to 3, opaque.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlphaGrid {
+    /// Index in [`EDGES`].
+    pub fineness: usize,
+    /// The levels, row-major.
+    pub cells: Vec<u8>,
+}
+
+impl AlphaGrid {
+    /// The finest grid that takes at most `bytes` bytes, or else the coarsest; `None` for an opaque picture.
+    pub fn of(picture: &Picture, bytes: usize) -> Option<Self> {
+        let alpha = picture.alpha.as_ref().filter(|alpha| alpha.iter().any(|&value| value < 255))?;
+        let grids = (0..EDGES.len()).rev().map(|fineness| Self::sample(alpha, picture, fineness));
+        let fits = |grid: &Self| {
+            let mut encoder = RangeEncoder::new();
+            grid.write(&mut encoder);
+            encoder.finish().len() <= bytes
+        };
+        Some(grids.clone().find(fits).unwrap_or_else(|| Self::sample(alpha, picture, 0)))
+    }
+
+    fn sample(alpha: &[u8], picture: &Picture, fineness: usize) -> Self {
+        let edge = EDGES[fineness];
+        let (width, height) = (picture.width as usize, picture.height as usize);
+        let mut cells = vec![0f32; edge * edge];
+        let whole = Window { x: 0, y: 0, width, height };
+        resample::resample::<1>(alpha, width, whole, Filter::Triangle, (edge, edge), &mut cells);
+        Self {
+            fineness,
+            cells: cells.iter().map(|opacity| (opacity / f32::from(LEVEL)).round() as u8).collect(),
+        }
+    }
+
+    /// The plane of opacities for a picture, interpolated between the cells.
+    pub fn plane(&self, width: u32, height: u32) -> Vec<u8> {
+        let edge = EDGES[self.fineness];
+        let size = (width as usize, height as usize);
+        let opacities: Vec<u8> = self.cells.iter().map(|level| level * LEVEL).collect();
+        let whole = Window { x: 0, y: 0, width: edge, height: edge };
+        let mut plane = vec![0f32; size.0 * size.1];
+        resample::resample::<1>(&opacities, edge, whole, Filter::Triangle, size, &mut plane);
+        plane.iter().map(|opacity| opacity.round() as u8).collect()
+    }
+
+    pub fn write(&self, encoder: &mut RangeEncoder) {
+        encoder.put(self.fineness as i32, &fineness_frequencies());
+        for (at, &level) in self.cells.iter().enumerate() {
+            encoder.put(level.into(), &level_frequencies(&self.cells[..at], EDGES[self.fineness]));
+        }
+    }
+
+    pub fn read(decoder: &mut RangeDecoder<'_>) -> Result<Self> {
+        let fineness = decoder.take(&fineness_frequencies())? as usize;
+        let edge = EDGES[fineness];
+        let mut cells = Vec::with_capacity(edge * edge);
+        for _ in 0..edge * edge {
+            cells.push(decoder.take(&level_frequencies(&cells, edge))? as u8);
+        }
+        Ok(Self { fineness, cells })
+    }
+}
+
+fn fineness_frequencies() -> Frequencies {
+    Frequencies::of(0, &[1; EDGES.len()])
+}
+
+/// Frequencies of the level of the cell after `cells`: levels near those of its left and upper neighbours are more frequent.
+fn level_frequencies(cells: &[u8], edge: usize) -> Frequencies {
+    let left = cells.last().filter(|_| !cells.len().is_multiple_of(edge));
+    let above = cells.len().checked_sub(edge).map(|at| &cells[at]);
+    let neighbours = [left, above];
+    let weight = |level: i32| -> u32 {
+        let near = |&other: &u8| WEIGHTS[level.abs_diff(other.into()) as usize];
+        neighbours.into_iter().flatten().map(near).product()
+    };
+    Frequencies::of(0, &std::array::from_fn::<_, { LEVELS as usize }, _>(|level| weight(level as i32)))
+}
+
+/// The colours of a picture with its transparent parts filled with the mean visible colour, so that invisible colours take no
+/// bytes.
+pub fn fill(rgb: &[u8], alpha: &[u8]) -> Vec<u8> {
+    let (mut sums, mut weight) = ([0u64; 3], 0);
+    for (pixel, &opacity) in rgb.as_chunks::<3>().0.iter().zip(alpha) {
+        weight += u64::from(opacity);
+        (0..3).for_each(|c| sums[c] += u64::from(opacity) * u64::from(pixel[c]));
+    }
+    // A fully transparent picture becomes black.
+    let mean = sums.map(|sum| sum.checked_div(weight).unwrap_or(0) as u32);
+    let mix = |(pixel, &opacity): (&[u8; 3], &u8)| -> [u8; 3] {
+        let opacity = u32::from(opacity);
+        std::array::from_fn(|c| {
+            ((u32::from(pixel[c]) * opacity + mean[c] * (255 - opacity) + 127) / 255) as u8
+        })
+    };
+    rgb.as_chunks::<3>().0.iter().zip(alpha).flat_map(mix).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn picture(width: u32, height: u32, opacity: impl Fn(u32, u32) -> u8) -> Picture {
+        let alpha = (0..width * height).map(|i| opacity(i % width, i / width)).collect();
+        Picture::from_rgb(width, height, vec![9; (width * height * 3) as usize]).with_alpha(Some(alpha))
+    }
+
+    fn disc(x: u32, y: u32) -> u8 {
+        if x.abs_diff(50).pow(2) + y.abs_diff(50).pow(2) < 1600 { 255 } else { 0 }
+    }
+
+    proptest! {
+        #[test]
+        fn any_grid_survives_a_round_trip(fineness in 0..EDGES.len(), seed in any::<[u8; 32]>()) {
+            let edge = EDGES[fineness];
+            let cells = (0..edge * edge).map(|i| (seed[i % 32] >> (i / 32 % 7)) & 3).collect();
+            let grid = AlphaGrid { fineness, cells };
+            let mut encoder = RangeEncoder::new();
+            grid.write(&mut encoder);
+            let bytes = encoder.finish();
+            let mut decoder = RangeDecoder::new(&bytes);
+            prop_assert_eq!(AlphaGrid::read(&mut decoder).unwrap(), grid);
+            decoder.finish().unwrap();
+        }
+    }
+
+    #[test]
+    fn more_bytes_make_better_opacities() {
+        let original = picture(100, 100, disc);
+        let mut last = f64::INFINITY;
+        for bytes in [4, 8, 25, 50] {
+            let plane = AlphaGrid::of(&original, bytes).unwrap().plane(100, 100);
+            let difference = |(a, b): (&u8, &u8)| f64::from(a.abs_diff(*b));
+            let error = original.alpha.iter().flatten().zip(&plane).map(difference).sum::<f64>() / 1e4;
+            println!("{bytes} bytes: mean absolute error {error:.1}");
+            assert!(error < last);
+            last = error;
+        }
+        assert!(last < 20.0);
+    }
+
+    #[test]
+    fn an_opaque_plane_has_no_grid() {
+        assert_eq!(AlphaGrid::of(&picture(9, 5, |_, _| 255), 9), None);
+        assert!(AlphaGrid::of(&picture(9, 5, |_, _| 254), 9).is_some());
+    }
+
+    #[test]
+    fn invisible_colours_are_replaced() {
+        let filled = fill(&[10, 20, 30, 99, 88, 77, 30, 40, 50], &[255, 0, 255]);
+        assert_eq!(filled, [10, 20, 30, 20, 30, 40, 30, 40, 50]);
+        assert_eq!(fill(&[99, 88, 77], &[0]), [0, 0, 0]);
+    }
+}

@@ -1,0 +1,148 @@
+//! Previews: a picture of any size and shape as a short text, to be shown until the picture itself has been loaded.
+//!
+//! ```text
+//! encode:  picture ─ scale ─> one tile ─ analysis ─> latents ─ choose ─> symbols ─ range coder ─> base64url text
+//! decode:  text ─> range coder ─> symbols ─ dequantization ─> latents ─ synthesis ─> one tile ─ scale ─> picture
+//! ```
+//!
+//! The whole picture is scaled to one tile of a model of the tiled family. Its aspect ratio is stored as well, and a coarse grid of
+//! opacities where it is not opaque. Everything is one string of the range coder.
+
+mod alpha;
+mod choose;
+mod shape;
+mod stream;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+use self::{alpha::AlphaGrid, shape::Aspect, stream::Head};
+use crate::{
+    codec::check_picture,
+    error::{Error, Result},
+    limits::Limits,
+    model::Model,
+    picture::{
+        Picture,
+        resample::{self, Filter},
+    },
+    symbols::{Quality, Symbols},
+    tiled::{TiledModel, quantize},
+};
+
+/// Minimum number of bytes of a preview: 22 characters.
+pub const MIN_BYTES: usize = 16;
+/// Maximum number of bytes of a preview: 267 characters.
+pub const MAX_BYTES: usize = 200;
+/// A number of bytes that is enough for most pictures: 40 characters.
+pub const DEFAULT_BYTES: usize = 30;
+
+/// The alpha grid takes at most this part of the bytes: one in so many.
+const ALPHA_SHARE: usize = 4;
+/// Bytes per pixel that decoding holds: four channels as floats and as integers.
+const BYTES_PER_PIXEL: u64 = 20;
+
+/// Encodes a picture as base64url text without padding of at most `bytes` bytes, from [`MIN_BYTES`] to [`MAX_BYTES`]. Only
+/// [`decode`] with the same model can read it, which must be of the tiled family.
+///
+/// ```
+/// use aez_core::{Limits, Picture, preview};
+/// # fn main() -> aez_core::Result<()> {
+/// # let model = aez_core::testing::tiny();
+/// let picture = Picture::from_rgb(40, 30, vec![90; 40 * 30 * 3]);
+/// let text = preview::encode(&model, &picture, 21)?;
+/// assert!(text.len() <= 28);
+/// let placeholder = preview::decode(&model, &text, Some((320, 240)), &Limits::default())?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::Misuse`] for another number of bytes, an empty picture, or a model of another family; [`Error::Backend`].
+pub fn encode(model: &Model, picture: &Picture, bytes: usize) -> Result<String> {
+    if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
+        return Err(Error::Misuse(format!(
+            "a preview of {bytes} bytes is not between {MIN_BYTES} and {MAX_BYTES}"
+        )));
+    }
+    let model = tiled(model)?;
+    check_picture(picture)?;
+    let head = Head {
+        aspect: Aspect::of(picture.width, picture.height)?,
+        gray: picture.gray,
+        alpha: AlphaGrid::of(picture, bytes / ALPHA_SHARE),
+    };
+    let latents = model.latents_of(&tile(model, picture))?;
+    let coded = choose::encode(model, &head, &latents, bytes)?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(coded))
+}
+
+/// Decodes a preview to a picture of `size`, width and height in pixels. Without a size, the longer side is that of the model's tile,
+/// 96 pixels for the usual models. The picture has an alpha plane where the original was not opaque.
+///
+/// # Errors
+/// [`Error::Preview`] for text that [`encode`] does not produce with this model, except for one in 256 random texts;
+/// [`Error::Limit`] or [`Error::Misuse`] for an impossible size, [`Error::Misuse`] for a model of another family;
+/// [`Error::Backend`].
+pub fn decode(model: &Model, text: &str, size: Option<(u32, u32)>, limits: &Limits) -> Result<Picture> {
+    let model = tiled(model)?;
+    let coded = parse(text)?;
+    let (head, quality, symbols) = stream::read(&coded, model)?;
+    let (width, height) = size.unwrap_or_else(|| head.aspect.fit(model.tile() as u32));
+    check_size(width, height, limits)?;
+    let latents = quantize::reconstruct(&symbols, &model.prior().at(quality))?;
+    let edge = model.tile() as u32;
+    let tile = Picture::from_rgb(edge, edge, model.synthesize_picture(&latents, edge, edge, head.gray)?);
+    let alpha = head.alpha.map(|grid| grid.plane(width, height));
+    let picture = resample::scale(&tile.with_gray(head.gray), Filter::Lanczos3, width, height);
+    Ok(picture.with_alpha(alpha))
+}
+
+/// The quality and the symbols of a preview, decoded without the network.
+///
+/// # Errors
+/// [`Error::Preview`] and [`Error::Misuse`] as for [`decode`].
+pub fn symbols(model: &Model, text: &str) -> Result<(Quality, Symbols)> {
+    let (_, quality, symbols) = stream::read(&parse(text)?, tiled(model)?)?;
+    Ok((quality, symbols))
+}
+
+fn tiled(model: &Model) -> Result<&TiledModel> {
+    model.tiled().ok_or_else(|| {
+        Error::Misuse(format!("previews need a model of the tiled family, and {} is not one", model.id()))
+    })
+}
+
+/// The bytes of a text.
+fn parse(text: &str) -> Result<Vec<u8>> {
+    let longest = (MAX_BYTES * 4).div_ceil(3);
+    if text.is_empty() || text.len() > longest {
+        return Err(Error::Preview(format!("it has {} characters instead of 1 to {longest}", text.len())));
+    }
+    BASE64_URL_SAFE_NO_PAD.decode(text).map_err(|e| {
+        Error::Preview(format!("it is not base64url (letters, digits, '-' and '_', no padding): {e}"))
+    })
+}
+
+fn check_size(width: u32, height: u32, limits: &Limits) -> Result<()> {
+    if width == 0 || height == 0 {
+        return Err(Error::Misuse(format!("a picture of {width}x{height} pixels is empty")));
+    }
+    limits.check_size(width, height)?;
+    limits.check_memory((u64::from(width) * u64::from(height)).saturating_mul(BYTES_PER_PIXEL))
+}
+
+/// The picture scaled to one tile.
+fn tile(model: &TiledModel, picture: &Picture) -> Picture {
+    let edge = model.tile() as u32;
+    let scale = |picture: &Picture| resample::scale(picture, Filter::Lanczos3, edge, edge);
+    match &picture.alpha {
+        Some(alpha) => {
+            let filled = alpha::fill(&picture.rgb, alpha);
+            scale(&Picture::from_rgb(picture.width, picture.height, filled))
+        }
+        None => scale(picture),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,121 @@
+//! The bytes of a preview: one string of the range coder, which contains its own check.
+
+use super::{MAX_BYTES, alpha::AlphaGrid, shape::Aspect};
+use crate::{
+    entropy::{Frequencies, RangeDecoder, RangeEncoder},
+    error::{Error, Result},
+    symbols::{Quality, Shape, Symbols},
+    tiled::TiledModel,
+};
+
+/// Weights of the flags for gray and alpha: both are rare.
+const RARE: [u32; 2] = [15, 1];
+/// Previews use every fourth quality; lambda is chosen in between.
+const QUALITY_STEP: u8 = 4;
+
+/// The content of a preview before the symbols.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    pub aspect: Aspect,
+    pub gray: bool,
+    pub alpha: Option<AlphaGrid>,
+}
+
+/// The qualities that a preview can have, from the lowest.
+pub fn qualities() -> impl Iterator<Item = Quality> {
+    (1..=100 / QUALITY_STEP).filter_map(|index| Quality::new(index * QUALITY_STEP).ok())
+}
+
+/// An encoder after the head of a preview; the symbols follow.
+pub fn begin(head: &Head, quality: Quality) -> RangeEncoder {
+    let mut encoder = RangeEncoder::new();
+    head.aspect.write(&mut encoder);
+    encoder.put(head.gray.into(), &rare());
+    encoder.put(head.alpha.is_some().into(), &rare());
+    if let Some(alpha) = &head.alpha {
+        alpha.write(&mut encoder);
+    }
+    encoder.put((quality.get() / QUALITY_STEP).into(), &quality_frequencies());
+    encoder
+}
+
+/// Decodes the bytes of a preview.
+pub fn read(bytes: &[u8], model: &TiledModel) -> Result<(Head, Quality, Symbols)> {
+    if bytes.len() > MAX_BYTES {
+        return Err(Error::Preview(format!("it has {} bytes, more than {MAX_BYTES}", bytes.len())));
+    }
+    if !check(bytes, model) {
+        return Err(Error::Preview(format!(
+            "its check fails for model {}: it is damaged, or was made with another model",
+            model.id()
+        )));
+    }
+    read_checked(bytes, model).map_err(|error| match error {
+        Error::Damaged(what) => Error::Preview(what),
+        other => other,
+    })
+}
+
+fn read_checked(bytes: &[u8], model: &TiledModel) -> Result<(Head, Quality, Symbols)> {
+    let mut decoder = RangeDecoder::new(bytes);
+    let aspect = Aspect::read(&mut decoder)?;
+    let mut flag = || Ok::<_, Error>(decoder.take(&rare())? == 1);
+    let (gray, has_alpha) = (flag()?, flag()?);
+    let alpha = has_alpha.then(|| AlphaGrid::read(&mut decoder)).transpose()?;
+    let quality = Quality::new(decoder.take(&quality_frequencies())? as u8 * QUALITY_STEP)?;
+    let shape = Shape { rows: 1, columns: 1, channels: model.latents() as u32 };
+    let symbols = decoder.take_symbols(shape, &model.prior().at(quality))?;
+    decoder.finish()?;
+    Ok((Head { aspect, gray, alpha }, quality, symbols))
+}
+
+fn rare() -> Frequencies {
+    Frequencies::of(0, &RARE)
+}
+
+/// Of the quality divided by [`QUALITY_STEP`].
+fn quality_frequencies() -> Frequencies {
+    Frequencies::of(1, &[1; (100 / QUALITY_STEP) as usize])
+}
+
+/// Whether the CRC-8 of the model's id and the bytes is zero. The encoder achieves that by its choice among nearly equal symbols, so
+/// that the check takes no bytes.
+pub fn check(bytes: &[u8], model: &TiledModel) -> bool {
+    !bytes.is_empty() && crc8(model.id().0.iter().chain(bytes)) == 0
+}
+
+/// CRC-8/SMBUS: polynomial 0x07, most significant bit first, initial value 0. It detects every error within 8 consecutive bits, and
+/// so any single wrong character.
+fn crc8<'a>(bytes: impl Iterator<Item = &'a u8>) -> u8 {
+    bytes.fold(0, |crc, &byte| {
+        (0..8).fold(crc ^ byte, |crc, _| crc << 1 ^ if crc >> 7 == 1 { 0x07 } else { 0 })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn catalogued_check_value() {
+        assert_eq!(crc8(b"123456789".iter()), 0xF4);
+    }
+
+    /// The bytes were computed by another program, written from the specification.
+    #[test]
+    fn heads_are_coded_as_documented() {
+        let code = |aspect, gray, alpha, quality| {
+            begin(&Head { aspect, gray, alpha }, Quality::new(quality).unwrap()).finish()
+        };
+        assert_eq!(code(Aspect::of(3, 2).unwrap(), false, None, 52), [0xBB]);
+        let alpha = AlphaGrid { fineness: 1, cells: vec![0, 0, 1, 0, 3, 3, 2, 3, 0] };
+        let coded = code(Aspect::of(3, 4).unwrap(), true, Some(alpha), 100);
+        assert_eq!(coded, [0x68, 0x87, 0x21, 0x08, 0x42, 0x73]);
+    }
+
+    #[test]
+    fn qualities_are_spaced_evenly_up_to_the_best() {
+        let all: Vec<u8> = qualities().map(Quality::get).collect();
+        assert_eq!((all[0], all[1], all[24], all.len()), (4, 8, 100, 25));
+    }
+}

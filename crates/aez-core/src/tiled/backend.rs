@@ -1,0 +1,88 @@
+//! What runs the network of a tiled model.
+
+use std::sync::{Arc, OnceLock};
+
+use super::{
+    backward::Backward,
+    config::Config,
+    network::{Analysis, Source, Synthesis},
+};
+use crate::{error::Result, nn::InstructionSet};
+
+/// A device that runs the network: the processor, or another one for [`TiledModel::with_backend`](super::TiledModel::with_backend).
+///
+/// Tiles are `tile * tile * 3` values in [0, 1] each, channels last. Lengths are checked by the caller.
+pub trait Backend: Send + Sync {
+    /// Maps tiles to their latents.
+    ///
+    /// # Errors
+    /// [`Error::Backend`](crate::Error::Backend) when the device fails.
+    fn analyse(&self, tiles: &[f32]) -> Result<Vec<f32>>;
+
+    /// Maps latents to tiles, near [0, 1] but not clamped to it.
+    ///
+    /// # Errors
+    /// [`Error::Backend`](crate::Error::Backend) when the device fails.
+    fn synthesize(&self, latents: &[f32]) -> Result<Vec<f32>>;
+
+    /// Maps latents to tiles, calls `gradient` with them for the derivative of a loss with respect to the tiles, and returns the
+    /// derivative of the loss with respect to the latents.
+    ///
+    /// # Errors
+    /// [`Error::Backend`](crate::Error::Backend) when the device fails.
+    fn synthesis_gradient(
+        &self,
+        latents: &[f32],
+        gradient: &mut dyn FnMut(&[f32]) -> Vec<f32>,
+    ) -> Result<Vec<f32>>;
+}
+
+/// The kernels of this library. Weights are packed when they are first used.
+pub(super) struct Processor {
+    config: Config,
+    source: Arc<dyn Source + Send + Sync>,
+    set: InstructionSet,
+    analysis: OnceLock<Analysis>,
+    synthesis: OnceLock<Synthesis>,
+    backward: OnceLock<Backward>,
+}
+
+impl Processor {
+    pub fn new(config: Config, source: Arc<dyn Source + Send + Sync>, set: InstructionSet) -> Self {
+        let (analysis, synthesis, backward) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { config, source, set, analysis, synthesis, backward }
+    }
+
+    fn synthesis(&self) -> &Synthesis {
+        get_or_make(&self.synthesis, || Synthesis::new(self.config, &self.source, self.set))
+    }
+}
+
+impl Backend for Processor {
+    fn analyse(&self, tiles: &[f32]) -> Result<Vec<f32>> {
+        Ok(get_or_make(&self.analysis, || Analysis::new(self.config, &self.source, self.set)).run(tiles))
+    }
+
+    fn synthesize(&self, latents: &[f32]) -> Result<Vec<f32>> {
+        Ok(self.synthesis().run(latents))
+    }
+
+    fn synthesis_gradient(
+        &self,
+        latents: &[f32],
+        gradient: &mut dyn FnMut(&[f32]) -> Vec<f32>,
+    ) -> Result<Vec<f32>> {
+        let backward = get_or_make(&self.backward, || Backward::new(self.config, &self.source, self.set));
+        Ok(backward.run(self.synthesis(), latents, gradient))
+    }
+}
+
+/// The content of the cell, which is made if it is empty. Making it uses several threads, and a thread that waits may start other
+/// work that needs the same content. So it is made outside of the cell's lock, in rare cases twice.
+fn get_or_make<T>(cell: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
+    if let Some(made) = cell.get() {
+        return made;
+    }
+    let made = make();
+    cell.get_or_init(|| made)
+}

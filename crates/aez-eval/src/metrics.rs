@@ -1,0 +1,241 @@
+//! Measures of the difference between two pictures, beyond the PSNR of [`aez_core::picture`].
+
+use aez_core::{Error, Picture, Result};
+use rayon::prelude::*;
+
+/// Mean squared error of the pixels for which `within(column, row)` holds, and of all other pixels.
+///
+/// Errors are those of the red, green and blue levels (0 to 255). The mean over no pixels is NaN.
+///
+/// # Errors
+/// [`Error::Misuse`] when the sizes differ.
+pub fn mse_in_and_out(a: &Picture, b: &Picture, within: impl Fn(u32, u32) -> bool) -> Result<[f64; 2]> {
+    check_sizes(a, b)?;
+    let (mut sums, mut counts) = ([0u64; 2], [0u64; 2]);
+    let pixels = a.rgb.as_chunks::<3>().0.iter().zip(b.rgb.as_chunks::<3>().0);
+    let places = (0..a.height).flat_map(|y| (0..a.width).map(move |x| (x, y)));
+    for ((x, y), (one, other)) in places.zip(pixels) {
+        let part = usize::from(!within(x, y));
+        sums[part] += one.iter().zip(other).map(|(&p, &q)| u64::from(p.abs_diff(q)).pow(2)).sum::<u64>();
+        counts[part] += 3;
+    }
+    Ok([0, 1].map(|part| sums[part] as f64 / counts[part] as f64))
+}
+
+/// Weights of the scales, the finest first: Wang, Simoncelli and Bovik, "Multiscale structural similarity for image quality
+/// assessment", 2003.
+const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
+/// Edge of the Gaussian window in pixels. Its standard deviation is 1.5 pixels.
+const WINDOW: usize = 11;
+/// Constants that stabilize quotients of small numbers: (0.01 * 255)^2 and (0.03 * 255)^2.
+const C1: f32 = 6.5025;
+const C2: f32 = 58.5225;
+
+/// Multi-scale structural similarity (MS-SSIM), averaged over the red, green and blue channels: 1 for equal pictures, down to 0.
+///
+/// Details that implementations differ in: windows lie within the picture. Each scale halves the picture by averaging 2x2 pixels
+/// and drops an odd last row or column. Negative contrast-structure terms count as 0. Five scales need a shortest side of 176
+/// pixels; a smaller picture is measured on as many of the finest scales as hold a window (four at 96x96), with renormalized
+/// weights. If the picture is smaller than a window, the window is cut to its shortest side.
+///
+/// # Errors
+/// [`Error::Misuse`] when the sizes differ.
+pub fn ms_ssim(a: &Picture, b: &Picture) -> Result<f64> {
+    check_sizes(a, b)?;
+    let sum: f64 = (0..3).map(|channel| channel_ms_ssim(Plane::of(a, channel), Plane::of(b, channel))).sum();
+    Ok(sum / 3.0)
+}
+
+fn check_sizes(a: &Picture, b: &Picture) -> Result<()> {
+    if (a.width, a.height) == (b.width, b.height) {
+        return Ok(());
+    }
+    Err(Error::Misuse(format!(
+        "pictures of {}x{} and {}x{} pixels cannot be compared: scale one of them first",
+        a.width, a.height, b.width, b.height
+    )))
+}
+
+/// Subtracted from each level. Variances do not change, and are more precise with smaller terms.
+const MIDDLE: f32 = 128.0;
+
+/// One channel: levels minus [`MIDDLE`].
+struct Plane {
+    width: usize,
+    height: usize,
+    values: Vec<f32>,
+}
+
+impl Plane {
+    fn of(picture: &Picture, channel: usize) -> Self {
+        let values =
+            picture.rgb.as_chunks::<3>().0.iter().map(|pixel| f32::from(pixel[channel]) - MIDDLE).collect();
+        Self { width: picture.width as usize, height: picture.height as usize, values }
+    }
+
+    fn row(&self, y: usize) -> &[f32] {
+        &self.values[y * self.width..(y + 1) * self.width]
+    }
+
+    fn halved(&self) -> Self {
+        let (width, height) = (self.width / 2, self.height / 2);
+        let line = |y| {
+            let (upper, lower) = (self.row(2 * y).as_chunks::<2>().0, self.row(2 * y + 1).as_chunks::<2>().0);
+            upper.iter().zip(lower).map(|(u, l)| (u[0] + u[1] + l[0] + l[1]) / 4.0)
+        };
+        Self { width, height, values: (0..height).flat_map(line).collect() }
+    }
+}
+
+fn channel_ms_ssim(mut a: Plane, mut b: Plane) -> f64 {
+    let shortest = a.width.min(a.height);
+    let window = gaussian(WINDOW.min(shortest));
+    let scales = (1..WEIGHTS.len()).take_while(|scale| shortest >> scale >= WINDOW).count() + 1;
+    let total: f64 = WEIGHTS[..scales].iter().sum();
+    let mut product = 1.0;
+    for (scale, weight) in WEIGHTS[..scales].iter().enumerate() {
+        if scale > 0 {
+            (a, b) = (a.halved(), b.halved());
+        }
+        let (similarity, contrast_structure) = mean_ssim(&a, &b, &window);
+        let term = if scale + 1 == scales { similarity } else { contrast_structure };
+        product *= term.max(0.0).powf(weight / total);
+    }
+    product
+}
+
+/// Weights of a one-dimensional Gaussian window of `size` pixels. Their sum is 1.
+fn gaussian(size: usize) -> Vec<f32> {
+    let centre = (size - 1) as f64 / 2.0;
+    let weights = (0..size).map(|i| (-(i as f64 - centre).powi(2) / (2.0 * 1.5 * 1.5)).exp());
+    let sum: f64 = weights.clone().sum();
+    weights.map(|weight| (weight / sum) as f32).collect()
+}
+
+/// Averages over all windows: the structural similarity, and its contrast-structure factor.
+fn mean_ssim(a: &Plane, b: &Plane, window: &[f32]) -> (f64, f64) {
+    let (columns, rows) = (a.width - window.len() + 1, a.height - window.len() + 1);
+    // Collected first, then summed in order, so that the result does not depend on the number of threads.
+    let lines: Vec<(f64, f64)> = (0..rows).into_par_iter().map(|y| line_ssim(a, b, window, y)).collect();
+    let (similarity, contrast) = lines.iter().fold((0.0, 0.0), |sum, line| (sum.0 + line.0, sum.1 + line.1));
+    let count = (columns * rows) as f64;
+    (similarity / count, contrast / count)
+}
+
+/// Sums over the windows whose first row is `y`.
+fn line_ssim(a: &Plane, b: &Plane, window: &[f32], y: usize) -> (f64, f64) {
+    // Weighted sums of each column, of a, b, a*a, b*b and a*b.
+    let mut down: [Vec<f32>; 5] = std::array::from_fn(|_| vec![0.0; a.width]);
+    for (k, &weight) in window.iter().enumerate() {
+        let [sum_a, sum_b, sum_aa, sum_bb, sum_ab] = &mut down;
+        for (x, (&p, &q)) in a.row(y + k).iter().zip(b.row(y + k)).enumerate() {
+            sum_a[x] += weight * p;
+            sum_b[x] += weight * q;
+            sum_aa[x] += weight * p * p;
+            sum_bb[x] += weight * q * q;
+            sum_ab[x] += weight * p * q;
+        }
+    }
+    let columns = a.width - window.len() + 1;
+    let [mean_a, mean_b, mean_aa, mean_bb, mean_ab] = down.map(|sums| {
+        let mut across = vec![0.0; columns];
+        for (k, &weight) in window.iter().enumerate() {
+            across.iter_mut().zip(&sums[k..]).for_each(|(sum, value)| *sum += weight * value);
+        }
+        across
+    });
+    (0..columns).fold((0.0, 0.0), |sum, x| {
+        let (ma, mb) = (mean_a[x], mean_b[x]);
+        let (va, vb, cov) = (mean_aa[x] - ma * ma, mean_bb[x] - mb * mb, mean_ab[x] - ma * mb);
+        let contrast_structure = f64::from((2.0 * cov + C2) / (va + vb + C2));
+        let (ma, mb) = (ma + MIDDLE, mb + MIDDLE);
+        let luminance = f64::from((2.0 * ma * mb + C1) / (ma * ma + mb * mb + C1));
+        (sum.0 + luminance * contrast_structure, sum.1 + contrast_structure)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flat(edge: u32, value: u8) -> Picture {
+        Picture::from_rgb(edge, edge, vec![value; (edge * edge * 3) as usize])
+    }
+
+    fn noise(width: u32, height: u32, seed: u32) -> Picture {
+        let bytes = (0..width * height * 3).map(|i| ((i + seed).wrapping_mul(2_654_435_761) >> 24) as u8);
+        Picture::from_rgb(width, height, bytes.collect())
+    }
+
+    #[test]
+    fn pictures_of_different_sizes_are_an_error() {
+        let (a, b) = (flat(4, 100), flat(5, 100));
+        assert!(matches!(ms_ssim(&a, &b), Err(Error::Misuse(_))));
+        assert!(matches!(mse_in_and_out(&a, &b, |_, _| true), Err(Error::Misuse(_))));
+    }
+
+    #[test]
+    fn errors_are_split_by_position() {
+        let original = flat(4, 100);
+        let mut decoded = original.clone();
+        decoded.rgb[3 * (4 + 2)] = 110;
+        let split = |within: fn(u32, u32) -> bool| mse_in_and_out(&original, &decoded, within).unwrap();
+        assert_eq!(split(|x, y| (x, y) == (2, 1)), [100.0 / 3.0, 0.0]);
+        assert_eq!(split(|x, _| x < 2), [0.0, 100.0 / 24.0]);
+        let [all, none] = split(|_, _| true);
+        assert!(all == 100.0 / 48.0 && none.is_nan());
+    }
+
+    #[test]
+    fn flat_pictures_differ_only_in_luminance_at_the_coarsest_scale() {
+        let luminance: f64 = (2.0 * 100.0 * 150.0 + 6.5025) / (100.0 * 100.0 + 150.0 * 150.0 + 6.5025);
+        // One, four and five scales; the exponent is the renormalized weight of the coarsest.
+        for (edge, exponent) in
+            [(1, 1.0), (21, 1.0), (96, 0.2363 / 0.8668), (175, 0.2363 / 0.8668), (176, 0.1333 / 1.0001)]
+        {
+            let found = ms_ssim(&flat(edge, 100), &flat(edge, 150)).unwrap();
+            assert!((found - luminance.powf(exponent)).abs() < 3e-5, "{edge}: {found}");
+        }
+    }
+
+    #[test]
+    fn equal_pictures_score_one_and_inverted_ones_zero() {
+        let a = noise(100, 90, 0);
+        let inverted = Picture::from_rgb(100, 90, a.rgb.iter().map(|byte| 255 - byte).collect());
+        assert_eq!(ms_ssim(&a, &a).unwrap(), 1.0);
+        assert_eq!(ms_ssim(&a, &inverted).unwrap(), 0.0);
+    }
+
+    /// SSIM at one scale by its definition: the weighted central moments of each window, in double precision.
+    fn ssim_by_definition(a: &Picture, b: &Picture, channel: usize) -> f64 {
+        let at = |p: &Picture, x: usize, y: usize| f64::from(p.rgb[(y * p.width as usize + x) * 3 + channel]);
+        let bell = |d: usize| (-(d as f64 - 5.0).powi(2) / 4.5).exp();
+        let (columns, rows) = (a.width as usize - 10, a.height as usize - 10);
+        let window = |left: usize, top: usize| {
+            let cells = || (0..121).map(|i| (i % 11, i / 11));
+            let total: f64 = cells().map(|(x, y)| bell(x) * bell(y)).sum();
+            let mean = |f: &dyn Fn(usize, usize) -> f64| {
+                cells().map(|(x, y)| bell(x) * bell(y) / total * f(left + x, top + y)).sum::<f64>()
+            };
+            let (ma, mb) = (mean(&|x, y| at(a, x, y)), mean(&|x, y| at(b, x, y)));
+            let moment = |p: &Picture, mp: f64, q: &Picture, mq: f64| {
+                mean(&|x, y| (at(p, x, y) - mp) * (at(q, x, y) - mq))
+            };
+            (2.0 * ma * mb + 6.5025) * (2.0 * moment(a, ma, b, mb) + 58.5225)
+                / ((ma * ma + mb * mb + 6.5025) * (moment(a, ma, a, ma) + moment(b, mb, b, mb) + 58.5225))
+        };
+        let all = (0..columns * rows).map(|i| window(i % columns, i / columns));
+        all.sum::<f64>() / (columns * rows) as f64
+    }
+
+    #[test]
+    fn one_scale_matches_the_definition_of_ssim() {
+        let a = noise(14, 13, 0);
+        let blurred =
+            a.rgb.iter().zip(a.rgb.iter().skip(3).chain([&0; 3])).map(|(&p, &q)| p / 2 + q / 2 + 20);
+        let b = Picture::from_rgb(14, 13, blurred.map(|value| value.min(250)).collect());
+        let expected: f64 = (0..3).map(|channel| ssim_by_definition(&a, &b, channel)).sum::<f64>() / 3.0;
+        let found = ms_ssim(&a, &b).unwrap();
+        assert!(expected > 0.1 && (found - expected).abs() < 1e-5, "{found} is not {expected}");
+    }
+}

@@ -1,0 +1,23 @@
+//! Picture files for the AEZ image codec, by the [`image`] crate: reading, writing, finding them in folders, and adapters by which
+//! that crate reads and writes `.aez` files.
+//!
+//! ```no_run
+//! use aez_core::{Limits, Result};
+//! # fn main() -> Result<()> {
+//! let picture = aez_image::read("photo.jpg".as_ref(), &Limits::default())?;
+//! let png = aez_image::encode(&picture, aez_image::PictureFormat::Png)?;
+//! aez_image::write_atomically("photo.png".as_ref(), &png)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod file;
+mod folder;
+pub mod image_codec;
+mod read;
+mod write;
+
+pub use file::{read_bounded, temporary_in, write_atomically};
+pub use folder::pictures_under;
+pub use read::{decode, read};
+pub use write::{PictureFormat, encode};

@@ -1,0 +1,321 @@
+//! Training runs, from the starting weights to the model file.
+
+pub use crate::options::{Event, Files, Options};
+use crate::{
+    Error, Result,
+    checkpoint::{Checkpoint, Progress},
+    data::{Dataset, Key},
+    learner::{Gradients, Learner},
+    log::{Log, Row},
+    loss::{Rounding, loss},
+    measure::{encode_tiles, reconstruct},
+    recipe::Init,
+    samples,
+    start::{check_same, start},
+};
+use aez_core::{
+    Model,
+    tiled::{Calibration, Parameters, Provenance, TiledModel, calibrate},
+};
+use aez_image::write_atomically;
+use candle_core::Tensor;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::time::Instant;
+
+/// Number of tiles from which the quantizer and the prior of the model are computed, and number of tiles for the sensitivity of
+/// each latent.
+const CALIBRATION_TILES: (usize, usize) = (4096, 256);
+/// The same for a row of the log.
+const QUICK_CALIBRATION_TILES: (usize, usize) = (512, 96);
+/// Average number of bytes of a tile at quality 75, without the header.
+const REFERENCE_BYTES: f64 = 88.0;
+/// A run has diverged if the loss exceeds this many times the first loss for [`DIVERGED_STEPS`] steps in a row. The first steps
+/// of Adam from random weights can temporarily exceed it.
+const DIVERGED: f64 = 100.0;
+/// See [`DIVERGED`].
+const DIVERGED_STEPS: u32 = 50;
+
+/// Trains a model and writes it to [`Options::out`]. Calls `report` with the progress.
+///
+/// The result of a run without a time budget depends only on its options and the data. It is the same if the run is interrupted
+/// and resumed: the generators of random tiles and dropout masks are seeded by the position in the run. On CPUs, it is also the
+/// same for every number of threads.
+///
+/// # Errors
+/// [`aez_core::Error::Io`] if a file cannot be read or written; [`aez_core::Error::Misuse`] if the checkpoint belongs to another
+/// run, or if the loss diverges, where the last checkpoint remains; [`Error::Tensor`] if the device fails.
+pub fn train(data: &Dataset, options: &Options, report: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+    let mut run = Run::begin(data, options, report)?;
+    while !run.is_over() {
+        run.step(report)?;
+    }
+    run.finish(report)
+}
+
+struct Run<'a> {
+    data: &'a Dataset,
+    options: &'a Options,
+    files: Files,
+    progress: Progress,
+    learner: Learner,
+    /// The quantizer as of the last measurement.
+    rounding: Option<Rounding>,
+    log: Log,
+    /// The order of the current epoch.
+    order: Vec<u32>,
+    /// The first loss since the run was started or resumed.
+    first_loss: Option<f64>,
+    /// Number of consecutive steps with a loss far above the first one.
+    diverged_steps: u32,
+    /// Norm of the last gradient, if it was computed.
+    gradient_norm: f64,
+    /// Last learning rate of the convolutions.
+    rate: f64,
+    last_save: Instant,
+    /// When the run was started or resumed, and the seconds and tiles before.
+    started: Instant,
+    seconds_before: f64,
+    tiles_before: u64,
+}
+
+impl<'a> Run<'a> {
+    fn begin(data: &'a Dataset, options: &'a Options, report: &mut dyn FnMut(Event<'_>)) -> Result<Self> {
+        let files = Files::beside(&options.out);
+        let started = Instant::now();
+        let (checkpoint, log) = if options.resume {
+            let checkpoint = Checkpoint::load(&files.checkpoint)?;
+            check_same(&checkpoint.progress, data, options)?;
+            let log = Log::load(&files.log, checkpoint.progress.tiles)?;
+            (checkpoint, log)
+        } else {
+            (start(data, options, report)?, Log::default())
+        };
+        let Checkpoint { progress, parameters, optimizer, rounding } = checkpoint;
+        let mut run = Self {
+            data,
+            options,
+            files,
+            learner: Learner::new(&parameters, &optimizer, &options.device)?,
+            rounding,
+            log,
+            order: data.epoch(options.seed, progress.epoch),
+            first_loss: None,
+            diverged_steps: 0,
+            gradient_norm: 0.0,
+            rate: 0.0,
+            last_save: Instant::now(),
+            started,
+            seconds_before: progress.seconds,
+            tiles_before: progress.tiles,
+            progress,
+        };
+        if run.log.rows().is_empty() {
+            run.measure(report)?;
+            run.save()?;
+        }
+        Ok(run)
+    }
+
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Number of passes over the data.
+    fn epoch(&self) -> f64 {
+        self.epoch_at(self.progress.position as usize)
+    }
+
+    /// Number of passes over the data when `position` tiles of the current epoch are completed.
+    fn epoch_at(&self, position: usize) -> f64 {
+        self.progress.epoch as f64 + position as f64 / self.order.len() as f64
+    }
+
+    /// Completed fraction of the run.
+    fn completed(&self) -> f64 {
+        match self.options.budget {
+            Some(budget) => self.seconds() / budget.as_secs_f64().max(1e-9),
+            None => self.epoch() / self.options.recipe.epochs.max(f64::MIN_POSITIVE),
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.completed() >= 1.0 || self.options.budget.is_none() && self.options.recipe.epochs <= 0.0
+    }
+
+    /// Whether a row of the log is due after the step that ends at `position` in the current epoch.
+    fn row_is_due(&self, position: usize) -> bool {
+        let measured = self.log.rows().last().map_or(0, |row| row.tiles);
+        let tiles = self.progress.tiles + (position as u64 - self.progress.position);
+        position == self.order.len() || tiles - measured >= self.options.measure_every
+    }
+
+    /// Whether the norm of the gradient is needed in the step that ends at `position`: for clipping, or for a row of the log. The
+    /// last step of a run with a time budget is not known in advance.
+    fn norm_is_needed(&self, position: usize) -> bool {
+        let Options { recipe, budget, .. } = self.options;
+        let may_be_last = budget.is_some() || self.epoch_at(position) >= recipe.epochs;
+        recipe.clip.is_some() || may_be_last || self.row_is_due(position)
+    }
+
+    fn step(&mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let Options { recipe, seed, config, .. } = self.options;
+        let Progress { epoch, position, .. } = self.progress;
+        let end = self.order.len().min(position as usize + recipe.batch_size);
+        let row_is_due = self.row_is_due(end);
+        let indices = &self.order[position as usize..end];
+        let tiles = self.data.train_batch(indices, Key { seed: *seed, epoch, position }, &recipe.augment());
+        let shape = (indices.len(), config.tile, config.tile, 3);
+        let (loss, gradients) = self.differentiate(Tensor::from_vec(tiles, shape, &self.options.device)?)?;
+        self.check_loss(loss)?;
+
+        if self.norm_is_needed(end) {
+            self.gradient_norm = gradients.norm()?;
+        }
+        let step = recipe.step(self.learner.steps(), self.completed(), self.gradient_norm);
+        self.rate = step.rate;
+        self.learner.update(&gradients, &step)?;
+        drop(gradients);
+
+        self.count(end, loss);
+        report(self.step_event());
+        if row_is_due {
+            self.measure(report)?;
+        }
+        // The last checkpoint of a diverging run must be from before the divergence.
+        if self.diverged_steps == 0 && self.last_save.elapsed() >= self.options.checkpoint_every {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    /// Records a step that ends at `position` in the current epoch.
+    fn count(&mut self, position: usize, loss: f64) {
+        let progress = &mut self.progress;
+        let tiles = position as u64 - progress.position;
+        progress.position += tiles;
+        progress.tiles += tiles;
+        progress.loss_sum += loss * tiles as f64;
+        progress.loss_count += tiles;
+        if position == self.order.len() {
+            progress.epoch += 1;
+            progress.position = 0;
+            self.order = self.data.epoch(self.options.seed, progress.epoch);
+        }
+    }
+
+    fn step_event(&self) -> Event<'static> {
+        let Progress { tiles, loss_sum, loss_count, .. } = self.progress;
+        let speed = (tiles - self.tiles_before) as f64 / self.started.elapsed().as_secs_f64();
+        Event::Step { progress: self.completed().min(1.0), tiles, loss: loss_sum / loss_count as f64, speed }
+    }
+
+    /// The mean squared error of a batch, and the gradient of the recipe's objective.
+    fn differentiate(&self, tiles: Tensor) -> Result<(f64, Gradients)> {
+        let recipe = &self.options.recipe;
+        // The random numbers depend only on the step, so that a resumed run uses the same ones.
+        let mut rng = ChaCha8Rng::seed_from_u64(self.options.seed);
+        rng.set_stream(self.learner.steps());
+        let rounding = self.rounding.as_ref().filter(|_| recipe.quantize);
+        self.learner.differentiate(|graph| loss(graph, &tiles, recipe, rounding, &mut rng))
+    }
+
+    fn check_loss(&mut self, loss: f64) -> Result<()> {
+        let first = *self.first_loss.get_or_insert(loss);
+        self.diverged_steps = if loss <= DIVERGED * first { 0 } else { self.diverged_steps + 1 };
+        if loss.is_finite() && self.diverged_steps < DIVERGED_STEPS {
+            return Ok(());
+        }
+        Err(Error::misuse(format!(
+            "training diverged: the loss is {loss} after {} tiles. The last checkpoint is {}: resume with a lower learning rate",
+            self.progress.tiles,
+            self.files.checkpoint.display()
+        )))
+    }
+
+    /// Measures the weights and adds a row to the log. The figures are those of the weights as they are; a model file with
+    /// 8-bit weights differs slightly.
+    fn measure(&mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        report(Event::Busy("measuring"));
+        let parameters = self.learner.download_weights()?;
+        let calibration = self.calibrate(&parameters, QUICK_CALIBRATION_TILES)?;
+        let Calibration { quantizer, prior, .. } = calibration.clone();
+        let model = Model::from(TiledModel::from_parts(&parameters, quantizer, prior)?);
+        let network = model.tiled().expect("a tiled model");
+        let validation = reconstruct(network, self.data.validation())?;
+        let test = reconstruct(network, self.data.test())?;
+        let coded = encode_tiles(&model, self.data.validation())?;
+        let row = Row {
+            epoch: self.epoch(),
+            seconds: self.seconds(),
+            tiles: self.progress.tiles,
+            train_loss: self.progress.loss_sum / self.progress.loss_count as f64,
+            validation_loss: validation.mse,
+            test_loss: test.mse,
+            validation_psnr: validation.psnr,
+            estimated_bytes: coded.estimated_bytes,
+            coded_bytes: coded.bytes,
+            coded_psnr: coded.psnr,
+            learning_rate: self.rate,
+            gradient_norm: self.gradient_norm,
+        };
+        (self.progress.loss_sum, self.progress.loss_count) = (0.0, 0);
+        self.rounding = Some(calibration.into());
+        self.log.push(row);
+        self.log.save(&self.files.log)?;
+        self.log.draw(&self.files.curves)?;
+        report(Event::Measured(&row));
+        Ok(())
+    }
+
+    /// Writes the checkpoint and the picture of sample tiles.
+    fn save(&mut self) -> Result<()> {
+        self.progress.seconds = self.seconds();
+        let (parameters, optimizer) = self.learner.download()?;
+        let (progress, rounding) = (self.progress.clone(), self.rounding.clone());
+        let checkpoint = Checkpoint { progress, parameters, optimizer, rounding };
+        checkpoint.save(&self.files.checkpoint)?;
+        let averaged = checkpoint.optimizer.averaged(checkpoint.parameters);
+        samples::write(&self.files.samples, &averaged, self.data.validation())?;
+        self.last_save = Instant::now();
+        Ok(())
+    }
+
+    fn finish(mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        if self.log.rows().last().is_none_or(|row| row.tiles < self.progress.tiles) {
+            self.measure(report)?;
+        }
+        self.save()?;
+        report(Event::Busy("calibrating the quantizer"));
+        let parameters = self.learner.download_weights()?;
+        let Calibration { quantizer, prior, .. } = self.calibrate(&parameters, CALIBRATION_TILES)?;
+        let storage = self.options.storage;
+        let bytes = TiledModel::to_bytes(&parameters, &quantizer, &prior, &self.provenance(), storage)?;
+        Ok(write_atomically(&self.options.out, &bytes)?)
+    }
+
+    /// Computes a quantizer and a prior from training tiles.
+    fn calibrate(&self, parameters: &Parameters, (tiles, gain_tiles): (usize, usize)) -> Result<Calibration> {
+        let Options { seed, recipe, .. } = self.options;
+        let tiles = self.data.sample(tiles, *seed, &recipe.augment());
+        Ok(calibrate(parameters, &tiles, gain_tiles, REFERENCE_BYTES, *seed)?)
+    }
+
+    fn provenance(&self) -> Provenance {
+        let Options { seed, recipe, .. } = self.options;
+        Provenance {
+            program: format!("aez {}", env!("CARGO_PKG_VERSION")),
+            trained_on: self.data.summary().to_vec(),
+            recipe: recipe.name.clone(),
+            init: match recipe.init {
+                Init::Klt => "klt".into(),
+                Init::Xavier => "xavier".into(),
+                Init::Weights => "weights".into(),
+            },
+            seed: *seed,
+            epochs: self.epoch(),
+            tiles: self.progress.tiles,
+            minutes: (self.seconds() / 6.0).round() / 10.0,
+        }
+    }
+}
