@@ -17,7 +17,7 @@ fi
 # Debian's compiler is older than the minimum version of this workspace: it has some of the library functions that are used here
 # behind feature gates. The standard library is compiled, too, because Debian has it for other targets only.
 export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Ctarget-feature=+simd128"
-export RUSTC_WORKSPACE_WRAPPER="$PWD/scripts/rustc-with-gates.sh"
+export RUSTC_WRAPPER="$PWD/scripts/rustc-with-gates.sh"
 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$(env -u RUSTC rustc --print sysroot)/lib/rustlib/x86_64-unknown-linux-gnu/bin/rust-lld"
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER
 exec /usr/bin/cargo "${build[@]}" -Zbuild-std=std,panic_abort --ignore-rust-version

@@ -44,21 +44,14 @@ impl Setup {
     }
 
     fn experiment(&self, name: &str) -> Experiment {
-        let options = Options {
-            config: CONFIG,
-            recipe: Recipe { batch_size: 8, epochs: 3.0, ..Recipe::paper() },
-            seed: 5,
-            out: self.folder.path(name),
-            weights: None,
-            resume: false,
-            budget: None,
-            device: candle_core::Device::Cpu,
-            measure_every: u64::MAX,
-            checkpoint_every: Duration::ZERO,
-            storage: Storage::Float32,
-        };
+        let recipe = Recipe { batch_size: 8, epochs: 3.0, ..Recipe::paper() };
+        let options = Options::new(CONFIG, recipe, self.folder.path(name))
+            .with_seed(5)
+            .with_measure_every(u64::MAX)
+            .with_checkpoint_every(Duration::ZERO)
+            .with_storage(Storage::Float32);
         let qualities = [20, 60, 90].map(|quality| Quality::new(quality).unwrap()).to_vec();
-        Experiment { options, qualities, anew: false, command: "aez experiment".into() }
+        Experiment::new(options, qualities, "aez experiment".into())
     }
 
     /// Runs the experiment. Returns the outcomes and the variants that were trained.
@@ -115,7 +108,7 @@ fn four_variants_are_trained_and_compared() {
         assert_eq!((last[0], last[1]), (3.0, 3.0 * setup.data.len() as f64));
         let coded = outcome.coded[1];
         assert!(text.contains(&format!("| {:.1} bytes, {:.2} dB |", coded.bytes, coded.psnr)));
-        let grid = aez_image::read(&Files::beside(&path).grid, &Limits::default()).unwrap();
+        let grid = aez_image::read(&Files::beside(&path).samples, &Limits::default()).unwrap();
         let shown = setup.data.validation().len() / setup.data.tile_len();
         assert_eq!((grid.width, grid.height), (8 * shown as u32, 16));
     }
@@ -176,9 +169,9 @@ fn models_of_another_experiment_are_not_mixed_in() {
         assert_eq!(fs::read(model(&experiment, Variant::ALL[0])).unwrap(), kept);
     }
     experiment.options.seed = 6;
-    experiment.anew = true;
+    experiment.overwrite = true;
     assert_eq!(setup.run(&experiment).unwrap().1, Variant::ALL);
-    experiment.anew = false;
+    experiment.overwrite = false;
     assert!(setup.run(&experiment).unwrap().1.is_empty());
 }
 

@@ -19,7 +19,7 @@ use aez_train::{
     recipe::{Init, Recipe},
     run::{self, Event, Files, Options},
     spec::{Source, Spec},
-    start::Weights,
+    start::{Weights, load_weights},
 };
 use common::TestFolder;
 use safetensors::SafeTensors;
@@ -50,26 +50,21 @@ impl Setup {
 
     /// A short run that saves a checkpoint after each step.
     fn options(&self, name: &str, config: Config) -> Options {
-        Options {
-            config,
-            recipe: Recipe {
-                init: Init::Xavier,
-                batch_size: 16,
-                epochs: EPOCHS,
-                quantize: true,
-                ..Recipe::tuned()
-            },
-            seed: 5,
-            out: self.folder.path(name),
-            weights: None,
-            resume: false,
-            budget: None,
-            device: candle_core::Device::Cpu,
-            measure_every: 64,
-            checkpoint_every: Duration::ZERO,
-            storage: Storage::Float32,
-        }
+        let recipe =
+            Recipe { init: Init::Xavier, batch_size: 16, epochs: EPOCHS, quantize: true, ..Recipe::tuned() };
+        Options::new(config, recipe, self.folder.path(name))
+            .with_seed(5)
+            .with_measure_every(64)
+            .with_checkpoint_every(Duration::ZERO)
+            .with_storage(Storage::Float32)
     }
+}
+
+/// The options after a change.
+fn changed(options: &Options, change: impl FnOnce(&mut Options)) -> Options {
+    let mut options = options.clone();
+    change(&mut options);
+    options
 }
 
 /// A gradient and a disc whose colours and positions depend on the index.
@@ -100,7 +95,7 @@ fn train_killed(data: &Dataset, options: &Options, at: impl Fn(Event<'_>) -> boo
     };
     let killed = catch_unwind(AssertUnwindSafe(|| run::train(data, options, &mut kill)));
     assert!(killed.is_err() && !options.out.exists(), "the run was finished before it could be killed");
-    train(data, &Options { resume: true, ..options.clone() }).unwrap();
+    train(data, &options.clone().with_resume(true)).unwrap();
 }
 
 /// The bytes of the tensors of a model, and its metadata without the training time.
@@ -160,8 +155,10 @@ fn a_run_does_not_depend_on_the_number_of_threads() {
     let data = &setup.data;
     let run = |threads: usize| {
         let options = setup.options(&format!("on{threads}"), Config { dropout: 0.2, ..CONFIG });
-        let options =
-            Options { recipe: Recipe { init: Init::Klt, epochs: 1.0, ..options.recipe }, ..options };
+        let options = changed(&options, |options| {
+            options.recipe.init = Init::Klt;
+            options.recipe.epochs = 1.0;
+        });
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| train(data, &options)).unwrap();
         content(&options.out)
@@ -173,8 +170,9 @@ fn a_run_does_not_depend_on_the_number_of_threads() {
 fn the_recipe_of_the_paper_learns_from_random_weights() {
     let setup = Setup::new();
     let data = &setup.data;
-    let options = setup.options("model", CONFIG);
-    let options = Options { recipe: Recipe { batch_size: 8, epochs: 30.0, ..Recipe::paper() }, ..options };
+    let options = changed(&setup.options("model", CONFIG), |options| {
+        options.recipe = Recipe { batch_size: 8, epochs: 30.0, ..Recipe::paper() };
+    });
     let mut losses = Vec::new();
     let mut record = |event: Event<'_>| {
         if let Event::Measured(row) = event {
@@ -194,9 +192,11 @@ fn a_diverging_run_stops_and_can_be_resumed_at_a_lower_rate() {
     let setup = Setup::new();
     let data = &setup.data;
     let base = setup.options("model", CONFIG);
-    let diverging =
-        Recipe { rate: 1e6, linear_rate: 1e6, clip: None, schedule: Recipe::paper().schedule, ..base.recipe };
-    let diverging = Options { recipe: diverging, checkpoint_every: Duration::MAX, ..base };
+    let diverging = changed(&base, |options| {
+        let schedule = Recipe::paper().schedule;
+        options.recipe = Recipe { rate: 1e6, linear_rate: 1e6, clip: None, schedule, ..base.recipe.clone() };
+        options.checkpoint_every = Duration::MAX;
+    });
     let error = train(data, &diverging).unwrap_err();
     assert!(
         matches!(&error, aez_train::Error::Codec(Error::Misuse(reason)) if reason.contains("diverged")),
@@ -205,8 +205,12 @@ fn a_diverging_run_stops_and_can_be_resumed_at_a_lower_rate() {
     assert!(!diverging.out.exists());
     let saved = Checkpoint::load(&Files::beside(&diverging.out).checkpoint).unwrap();
     assert!(saved.parameters.arrays.iter().flat_map(|array| &array.values).all(|value| value.abs() < 10.0));
-    let slower = Recipe { rate: 1e-4, linear_rate: 1e-4, ..diverging.recipe.clone() };
-    train(data, &Options { recipe: slower, resume: true, ..diverging.clone() }).unwrap();
+    let slower = changed(&diverging, |options| {
+        options.recipe.rate = 1e-4;
+        options.recipe.linear_rate = 1e-4;
+        options.resume = true;
+    });
+    train(data, &slower).unwrap();
     load(&diverging.out);
 }
 
@@ -217,16 +221,20 @@ fn a_run_begins_with_given_weights() {
     let first = setup.options("first", CONFIG);
     train(data, &first).unwrap();
     let weights = |path: &Path| load(path).parameters().unwrap();
-    let checkpoint = Checkpoint::load_weights(&Files::beside(&first.out).checkpoint).unwrap();
-    let starts = [("first", weights(&first.out)), ("first.checkpoint", checkpoint)];
-    for (name, parameters) in starts {
-        let recipe = Recipe { init: Init::Weights, epochs: 0.0, ..first.recipe.clone() };
+    for (name, path) in
+        [("first", first.out.clone()), ("first.checkpoint", Files::beside(&first.out).checkpoint)]
+    {
+        let parameters = load_weights(&path).unwrap();
         let start = Weights { name: name.to_owned(), parameters };
-        let second =
-            Options { recipe, weights: Some(start), out: setup.folder.path("second"), ..first.clone() };
+        let second = changed(&first, |options| {
+            options.recipe.init = Init::Weights;
+            options.recipe.epochs = 0.0;
+            options.weights = Some(start);
+            options.out = setup.folder.path("second");
+        });
         train(data, &second).unwrap();
         assert_eq!(weights(&second.out), weights(&first.out));
-        let other = Options { config: Config { latents: 10, ..CONFIG }, ..second };
+        let other = changed(&second, |options| options.config.latents = 10);
         let error = train(data, &other).unwrap_err().to_string();
         assert!(error.contains("first") && error.contains("another network"), "{error}");
     }
@@ -237,13 +245,13 @@ fn the_checkpoint_of_another_run_is_not_resumed() {
     let setup = Setup::new();
     let data = &setup.data;
     let options = setup.options("model", CONFIG);
-    let options = Options { recipe: Recipe { epochs: 0.0, ..options.recipe }, ..options };
+    let options = changed(&options, |options| options.recipe.epochs = 0.0);
     train(data, &options).unwrap();
-    let resumed = Options { resume: true, ..options };
+    let resumed = options.with_resume(true);
     for (what, other) in [
-        ("seed", Options { seed: 6, ..resumed.clone() }),
-        ("network", Options { config: Config { normalize: true, ..CONFIG }, ..resumed.clone() }),
-        ("recipe", Options { recipe: Recipe { batch_size: 3, ..resumed.recipe.clone() }, ..resumed.clone() }),
+        ("seed", changed(&resumed, |options| options.seed = 6)),
+        ("network", changed(&resumed, |options| options.config.normalize = true)),
+        ("recipe", changed(&resumed, |options| options.recipe.batch_size = 3)),
     ] {
         let error = train(data, &other).unwrap_err().to_string();
         assert!(error.contains(&format!("another {what}")), "{error}");

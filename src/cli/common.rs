@@ -129,8 +129,8 @@ impl FromStr for Device {
 /// The option `--effort`.
 #[derive(Args)]
 pub struct EffortArgs {
-    /// Effort to improve the picture at the same quality setting, 0 (none) to 9: effort N computes the gradient of the
-    /// decoder 3 N^2 times
+    /// Search for better latents, from 0 (no search) to 9: effort N takes 3 N^2 gradient steps, each 2 to 3 times as long as
+    /// decoding the picture
     #[arg(long, value_name = "0..9", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub effort: u8,
 }

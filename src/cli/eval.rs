@@ -19,7 +19,7 @@ use clap::builder::PossibleValuesParser;
 
 use super::{
     common::{Common, EffortArgs, LimitArgs, is_builtin},
-    failure::{Failure, log, message, message_for, without_hint},
+    failure::{Failure, without_hint},
     output::{print_json, to_json, write_stdout},
     progress,
 };
@@ -52,7 +52,7 @@ pub struct Args {
     quality: Vec<u8>,
     #[command(flatten)]
     effort: EffortArgs,
-    /// Folder with published curves for the charts, in files such as kodak_rd.json: {codec: {"bpp": [...], "psnr": [...]}}
+    /// Folder with published curves for the charts, in the file kodak_rd.json: {codec: {"bpp": [...], "psnr": [...]}}
     #[arg(long, value_name = "DIR", requires = "out")]
     anchors: Option<PathBuf>,
     /// Names of the published curves to plot [default: a selection]
@@ -97,7 +97,7 @@ impl Args {
                 Ok(())
             });
             if let Err(error) = done {
-                bar.suspend(|| log(&message_for(path, &error)));
+                bar.suspend(|| Failure::in_file(path, error).print());
             }
             bar.inc(1);
         }
@@ -139,7 +139,8 @@ impl Args {
     /// The codecs of `--codecs`, without those whose programs are not installed, which are reported.
     fn codecs(&self, common: &Common) -> Result<Codecs<'static>, Failure> {
         let is_named = |codec: &str| self.codecs.iter().any(|name| name == codec);
-        let find = |codec: &'static ExternalCodec| codec.find().map_err(|error| log(&message(&error))).ok();
+        let find =
+            |codec: &'static ExternalCodec| codec.find().map_err(|error| Failure::from(error).print()).ok();
         let others: Vec<_> =
             EXTERNAL_CODECS.iter().filter(|codec| is_named(codec.name)).filter_map(find).collect();
         if !is_named(CODEC) {

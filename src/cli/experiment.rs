@@ -50,7 +50,7 @@ struct Paper {
     /// Number of tiles per step, 1 to 4096
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     batch_size: u32,
-    /// Number of channels at full resolution, 1 to 256: fewer are faster and worse
+    /// Number of channels at full resolution, 1 to 256: fewer are faster and less accurate
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=256))]
     channels: u32,
     /// Seed of the random numbers

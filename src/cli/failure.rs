@@ -9,6 +9,8 @@ use std::{
 
 use aez_core::{Error, LimitKind};
 
+use super::files::name_of_input;
+
 /// Why a subcommand did not complete.
 #[derive(Debug)]
 pub enum Failure {
@@ -16,7 +18,7 @@ pub enum Failure {
     Usage(String),
     /// An error. Exit code 1.
     Failed(Error),
-    /// An error in the only input file. Exit code 1.
+    /// An error in an input file. Exit code 1.
     InFile(PathBuf, Error),
     /// Errors in some of the files, which were printed already. Exit code 1.
     Files { failed: usize, total: usize },
@@ -37,6 +39,11 @@ impl From<aez_train::Error> for Failure {
 }
 
 impl Failure {
+    /// An error in an input file, which is `-` for the standard input.
+    pub fn in_file(path: &Path, error: Error) -> Self {
+        Self::InFile(name_of_input(path).to_owned(), error)
+    }
+
     /// The failure for an error in writing to the standard output.
     pub fn from_stdout(error: io::Error) -> Self {
         match error.kind() {
@@ -76,7 +83,7 @@ pub fn message(error: &Error) -> String {
 }
 
 /// As [`message`], with the file's name in front where the message does not contain it.
-pub fn message_for(file: &Path, error: &Error) -> String {
+fn message_for(file: &Path, error: &Error) -> String {
     let (file, message) = (file.display().to_string(), message(error));
     let names_its_file = matches!(error, Error::Io { .. }) || message.contains(&file);
     if names_its_file { message } else { format!("{file}: {message}") }

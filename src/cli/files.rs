@@ -11,18 +11,12 @@ use aez_core::{Error, LimitKind, Limits, Picture};
 use aez_image::PictureFormat;
 use clap::Args;
 
-use super::{
-    common::Common,
-    failure::{Failure, log, message_for},
-    output::write_stdout,
-    progress,
-};
+use super::{common::Common, failure::Failure, output::write_stdout, progress};
 
 /// The files that a subcommand reads and writes.
 #[derive(Args)]
 pub struct Paths {
-    /// An input file and optionally an output file, or any number of input files with -o; `-` is standard input or
-    /// output
+    /// Input file and optional output file, or several input files with -o; `-` is standard input or output
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Folder for the output files; created if it does not exist
@@ -82,13 +76,15 @@ pub fn run_all(
     let mut failed = 0;
     for job in jobs {
         bar.set_message(job.input.display().to_string());
-        let done =
-            check_output(&job.output, common.force).and_then(|()| write_output(&job.output, &work(job)?));
+        let done = check_output(&job.output, common.force).and_then(|()| {
+            let bytes = work(job).map_err(|error| Failure::in_file(&job.input, error))?;
+            write_output(&job.output, &bytes)
+        });
         match done {
             Ok(()) => {}
-            Err(Failure::Failed(error)) => {
+            Err(failure @ (Failure::Failed(_) | Failure::InFile(..))) => {
                 failed += 1;
-                bar.suspend(|| log(&message_for(name_of_input(&job.input), &error)));
+                bar.suspend(|| failure.print());
             }
             Err(failure) => return Err(failure),
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     common::{Common, is_builtin},
     failure::{Failure, without_hint},
-    files::{name_of_input, read_input},
+    files::read_input,
     output::{print_json, write_stdout},
 };
 
@@ -40,15 +40,10 @@ impl Args {
         let bytes = read_input(&self.file, Limits::default().max_memory).map_err(without_hint)?;
         match FileInfo::read(&bytes) {
             Ok(file) => self.print_file(Info { tiles: tiles(&file, common), file }),
-            Err(Error::NotAez(_)) => {
-                self.print_model(&Model::from_bytes(bytes).map_err(|error| self.in_file(error))?)
-            }
-            Err(error) => Err(self.in_file(error)),
+            Err(Error::NotAez(_)) => self
+                .print_model(&Model::from_bytes(bytes).map_err(|error| Failure::in_file(&self.file, error))?),
+            Err(error) => Err(Failure::in_file(&self.file, error)),
         }
-    }
-
-    fn in_file(&self, error: Error) -> Failure {
-        Failure::InFile(name_of_input(&self.file).to_owned(), error)
     }
 
     fn print_model(&self, model: &Model) -> Result<(), Failure> {

@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use super::{
     common::{Common, LimitArgs},
-    failure::{Failure, log, message_for},
-    files::{check_output, format_of, name_of_input, read_picture, write_output},
+    failure::Failure,
+    files::{check_output, format_of, read_picture, write_output},
     output::{print_json, write_stdout},
 };
 
@@ -79,7 +79,9 @@ impl Args {
         for path in &self.paths {
             match self.encode(path, model) {
                 Ok(preview) => previews.push(preview),
-                Err(error) => log(&message_for(name_of_input(path), &error)),
+                Err(error) => {
+                    Failure::in_file(path, error).print();
+                }
             }
         }
         if self.json {

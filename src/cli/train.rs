@@ -62,7 +62,7 @@ pub struct Args {
     /// of another run [default: the recipe's]
     #[arg(long, value_name = "klt|xavier|tile|FILE")]
     init: Option<Start>,
-    /// Number of channels at full resolution, 1 to 256: fewer are faster and worse [default: 48]
+    /// Number of channels at full resolution, 1 to 256: fewer are faster and less accurate [default: 48]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
     channels: Option<u32>,
     /// Scale the input of the network from 0..1 to -1..1
@@ -80,7 +80,7 @@ pub struct Args {
     /// Maximum number of tiles between two rows of the log
     #[arg(long, value_name = "TILES", default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
     log_every: u64,
-    /// Minutes between two checkpoints
+    /// Time between two checkpoints in minutes
     #[arg(long, value_name = "M", default_value_t = 5.0)]
     checkpoint_every: f64,
     /// Number format of the weights in the model file

@@ -85,7 +85,7 @@ fn instruction_sets_choose_nearly_the_same_symbols() {
 #[test]
 #[ignore = "takes a minute: prints the figures of docs/compatibility.md"]
 fn measure() {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/default.safetensors");
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/tile.safetensors");
     let file = std::fs::read(path).unwrap();
     let sets = InstructionSet::available();
     let model = |set| TiledModel::from_bytes(file.clone()).unwrap().with_instruction_set(set);

@@ -280,7 +280,7 @@ fn the_binary_describes_the_file_and_does_not_decode_it() {
         let text = folder.aez(&["info", "blocks.aez"]).assert().success().stderr("");
         text.stdout(
             contains("40 x 25")
-                .and(predicate::str::is_match(format!("(?m)^family +{family}")).unwrap())
+                .and(predicate::str::is_match(format!("(?m)^family +number {family}\\b")).unwrap())
                 .and(contains(ID.to_string()))
                 .and(contains(format!("{} bytes", bytes.len()))),
         );

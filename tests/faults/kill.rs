@@ -134,19 +134,13 @@ const CONFIG: Config =
 fn train(folder: &Path, resume: bool) {
     let spec = Spec { source: Source::Folder(folder.join("pictures")), weight: 1 };
     let data = Dataset::open(&[spec], CONFIG.tile, &Limits::default()).unwrap();
-    let options = Options {
-        config: CONFIG,
-        recipe: Recipe { init: Init::Xavier, batch_size: 8, epochs: 2.0, quantize: true, ..Recipe::tuned() },
-        seed: 5,
-        out: folder.join("trained"),
-        weights: None,
-        resume,
-        budget: None,
-        device: candle_core::Device::Cpu,
-        measure_every: 64,
-        checkpoint_every: Duration::ZERO,
-        storage: Storage::Float32,
-    };
+    let recipe = Recipe { init: Init::Xavier, batch_size: 8, epochs: 2.0, quantize: true, ..Recipe::tuned() };
+    let options = Options::new(CONFIG, recipe, folder.join("trained"))
+        .with_seed(5)
+        .with_resume(resume)
+        .with_measure_every(64)
+        .with_checkpoint_every(Duration::ZERO)
+        .with_storage(Storage::Float32);
     run::train(&data, &options, &mut |_| {}).unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! Encodes a pixel buffer and decodes it again, without threads, C code or files other than the model:
 //!
-//! `cargo run --release -p aez-core --no-default-features --example minimal -- models/default.safetensors`
+//! `cargo run --release -p aez-core --no-default-features --example minimal -- models/tile.safetensors`
 
 use aez_core::{Decoder, Encoder, Limits, Model, Picture};
 

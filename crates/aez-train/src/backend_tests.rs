@@ -38,7 +38,9 @@ fn tiles(config: &Config, count: usize) -> Vec<f32> {
 /// A model with random weights and biases, so that in each layer ReLU is active for some of the values.
 fn model(config: Config) -> TiledModel {
     let mut parameters = init::xavier(config, 1).unwrap();
-    for (array, seed) in parameters.arrays.iter_mut().zip(2..).filter(|(array, _)| array.name.ends_with("bias")) {
+    for (array, seed) in
+        parameters.arrays.iter_mut().zip(2..).filter(|(array, _)| array.name.ends_with("bias"))
+    {
         array.values.iter_mut().zip(random(array.shape[0], seed)).for_each(|(x, random)| *x += 0.2 * random);
     }
     let calibration = calibrate(&parameters, &tiles(&config, 32), 8, 10.0, 1).unwrap();
@@ -58,7 +60,10 @@ fn assert_close(found: &[f32], expected: &[f32], tolerance: f32, what: &str) {
     assert!(scale > 0.0, "{what}: all values are zero");
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
         let error = (found - expected).abs() / scale;
-        assert!(error <= tolerance, "{what} at {index}: {found} instead of {expected}, {error} of the largest");
+        assert!(
+            error <= tolerance,
+            "{what} at {index}: {found} instead of {expected}, {error} of the largest"
+        );
     }
 }
 
@@ -112,26 +117,33 @@ fn without_the_feature_there_is_no_gpu() {
     assert!(cuda_device(0).unwrap_err().to_string().contains("CUDA device 0"));
 }
 
-/// The gradient is the slope of the loss in a random direction.
+/// The slope of the loss along a direction is the product of the gradient and the direction.
 #[test]
 fn gradients_agree_with_differences() {
     for config in CONFIGS {
         let model = model(config);
-        let (latents, direction) = (latents(&config, 2), random(2 * config.latents, 5));
+        let latents = latents(&config, 2);
+        let backend = GraphBackend::new(&model, &Device::Cpu).unwrap();
+        let gradients = [
+            model.synthesis_gradient(&latents, &mut gradient).unwrap(),
+            backend.synthesis_gradient(&latents, &mut gradient).unwrap(),
+        ];
+        // Near the direction of the gradient, where the difference of the losses exceeds the rounding errors.
+        let direction: Vec<f32> = gradients[0]
+            .iter()
+            .zip(random(latents.len(), 5))
+            .map(|(g, random)| g * (1.0 + 0.5 * random))
+            .collect();
         let loss = |distance: f32| -> f64 {
             let moved: Vec<f32> = latents.iter().zip(&direction).map(|(x, d)| x + distance * d).collect();
             let tiles = model.synthesize(&moved).unwrap();
             let targets = random(tiles.len(), 4);
             tiles.iter().zip(targets).map(|(x, target)| f64::from(x - target).powi(2)).sum()
         };
-        let slope = (loss(1e-3) - loss(-1e-3)) / 2e-3;
-        let backend = GraphBackend::new(&model, &Device::Cpu).unwrap();
-        for gradient in [
-            model.synthesis_gradient(&latents, &mut gradient).unwrap(),
-            backend.synthesis_gradient(&latents, &mut gradient).unwrap(),
-        ] {
+        let slope = (loss(0.05) - loss(-0.05)) / 0.1;
+        for gradient in gradients {
             let along: f64 = gradient.iter().zip(&direction).map(|(g, d)| f64::from(g * d)).sum();
-            assert!((along - slope).abs() < 0.01 * slope.abs(), "{along} and {slope}, {config:?}");
+            assert!((along - slope).abs() < 0.02 * slope.abs(), "{along} and {slope}, {config:?}");
         }
     }
 }
@@ -139,10 +151,12 @@ fn gradients_agree_with_differences() {
 #[test]
 fn pictures_are_encoded_alike_by_both() {
     let (width, height) = (40, 25);
-    let value = |i: u32| 127.0 + 60.0 * ((i / 3 % width) as f32 * 0.3 + (i % 3) as f32).sin() + (i / 120) as f32;
+    let value =
+        |i: u32| 127.0 + 60.0 * ((i / 3 % width) as f32 * 0.3 + (i % 3) as f32).sin() + (i / 120) as f32;
     let picture = Picture::from_rgb(width, height, (0..width * height * 3).map(|i| value(i) as u8).collect());
     let backend = GraphBackend::new(&tiny_tiled(), &Device::Cpu).unwrap();
-    let (on_cpu, on_candle) = (Model::from(tiny_tiled()), tiny_tiled().with_backend(Box::new(backend)).into());
+    let (on_cpu, on_candle) =
+        (Model::from(tiny_tiled()), tiny_tiled().with_backend(Box::new(backend)).into());
     let encode = |model: &Model, effort: u8| {
         let encoder = Encoder::new(model).quality(Quality::new(60).unwrap()).effort(effort);
         encoder.encode(&picture).unwrap()

@@ -22,7 +22,7 @@ pub enum Init {
 pub enum Distortion {
     /// The mean squared error of all tiles.
     Mse,
-    /// The mean over tiles of the logarithm of their mean squared error, which maximizes the mean PSNR. In the mean squared
+    /// The mean over tiles of the logarithm of their mean squared error, which maximizes the mean PSNR. With the mean squared
     /// error, few tiles with much texture have most of the weight.
     Psnr,
 }

@@ -95,7 +95,7 @@ mod tests {
                 let found = backward.run(&synthesis, &latents, &mut |tiles| {
                     tiles.iter().enumerate().map(|(i, x)| 2.0 * x * weight(i)).collect()
                 });
-                let step = 1e-2;
+                let step = 1e-3;
                 let difference = |index: usize| {
                     let at = |change: f32| {
                         let mut latents = latents.clone();
@@ -109,7 +109,7 @@ mod tests {
                 let error = square(&mut found.iter().zip(&expected).map(|(a, b)| a - b));
                 // A difference passes over some ReLUs that change their state.
                 let error = (error / square(&mut expected.iter().copied())).sqrt();
-                assert!(error < 0.02, "{set:?}, normalize {normalize}: relative error {error}");
+                assert!(error < 0.03, "{set:?}, normalize {normalize}: relative error {error}");
             }
         }
     }

@@ -30,11 +30,7 @@ use safetensors::{
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
-    ops::Range,
-};
+use std::{borrow::Cow, collections::BTreeMap, ops::Range};
 
 /// Version of the model file that this library reads and writes.
 const VERSION: u32 = 1;
@@ -172,7 +168,9 @@ pub(super) fn to_bytes(
         .map(|(name, (dtype, shape, bytes))| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
         .collect();
     let failed = |e: safetensors::SafeTensorError| Error::Model(e.to_string());
-    serialize(views.map_err(failed)?, Some(HashMap::from([("aez".to_owned(), metadata)]))).map_err(failed)
+    // Collected, because the type of the map depends on the features that other crates enable.
+    let metadata = std::iter::once(("aez".to_owned(), metadata)).collect();
+    serialize(views.map_err(failed)?, Some(metadata)).map_err(failed)
 }
 
 /// Reads the metadata. The version is checked first, since a later one may have other fields.
