@@ -61,7 +61,7 @@ fn the_page_shows_the_given_number_of_pictures() {
     for (count, expected) in [("0", 0), ("1", 1), ("9", 2)] {
         eval(&folder, &["--out", "out", "--page-pictures", count]).assert().success();
         let page = folder.text("out/index.html");
-        assert_eq!(page.matches("class=\"exhibit\"").count(), expected);
+        assert_eq!(page.matches("class=\"sample\"").count(), expected);
         assert_eq!(page.matches("data:image/png").count(), expected * 3, "the original and two qualities");
         assert_eq!(page.matches("data:image/svg+xml").count(), 1, "the loss curve of the model");
     }

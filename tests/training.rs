@@ -170,7 +170,7 @@ fn a_run_does_not_depend_on_the_number_of_threads() {
 fn the_recipe_of_the_paper_learns_from_random_weights() {
     let setup = Setup::new();
     let data = &setup.data;
-    let options = changed(&setup.options("model", CONFIG), |options| {
+    let options = changed(&setup.options("trained", CONFIG), |options| {
         options.recipe = Recipe { batch_size: 8, epochs: 30.0, ..Recipe::paper() };
     });
     let mut losses = Vec::new();
@@ -191,7 +191,7 @@ fn the_recipe_of_the_paper_learns_from_random_weights() {
 fn a_diverging_run_stops_and_can_be_resumed_at_a_lower_rate() {
     let setup = Setup::new();
     let data = &setup.data;
-    let base = setup.options("model", CONFIG);
+    let base = setup.options("trained", CONFIG);
     let diverging = changed(&base, |options| {
         let schedule = Recipe::paper().schedule;
         options.recipe = Recipe { rate: 1e6, linear_rate: 1e6, clip: None, schedule, ..base.recipe.clone() };
@@ -244,7 +244,7 @@ fn a_run_begins_with_given_weights() {
 fn the_checkpoint_of_another_run_is_not_resumed() {
     let setup = Setup::new();
     let data = &setup.data;
-    let options = setup.options("model", CONFIG);
+    let options = setup.options("trained", CONFIG);
     let options = changed(&options, |options| options.recipe.epochs = 0.0);
     train(data, &options).unwrap();
     let resumed = options.with_resume(true);

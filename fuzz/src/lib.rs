@@ -51,13 +51,13 @@ impl<'a> AdaptiveCase<'a> {
         Some(Self { count: count.into(), first: i32::from(first as i8), weights, coded })
     }
 
-    /// The frequencies of the next symbol. The weights are rotated by the last symbol, and increase with the number of times
-    /// that it was repeated.
+    /// The frequencies of the next symbol. The weights are rotated by the last symbol, and the first one grows with the number
+    /// of times that this symbol was repeated.
     pub fn table(&self, before: &[i32]) -> Result<Frequencies> {
         let last = before.last().copied().unwrap_or(self.first);
         let repeated = before.iter().rev().take_while(|&&symbol| symbol == last).count();
         let mut weights = self.weights.map(|weight| 1 + u32::from(weight));
-        weights.rotate_left(last.abs_diff(self.first) as usize % weights.len());
+        weights.rotate_left(last.abs_diff(self.first) as usize % 4);
         weights[0] <<= repeated.min(10);
         Frequencies::from_weights(self.first, &weights)
     }

@@ -226,11 +226,6 @@ impl TiledModel {
         Parameters::from_fn(self.parts.config, |name, _| Ok(self.source.values(name).into_owned()))
     }
 
-    /// What runs the network.
-    pub(super) fn backend(&self) -> &dyn Backend {
-        self.backend.as_ref()
-    }
-
     /// Maps tiles, `tile * tile * 3` values in [0, 1] each, channels last, to [`TiledModel::latents`] values each. The result for a
     /// tile depends neither on the other tiles nor on the number of threads.
     ///
@@ -248,6 +243,20 @@ impl TiledModel {
     pub fn synthesize(&self, latents: &[f32]) -> Result<Vec<f32>> {
         check_rows(latents.len(), self.latents())?;
         if latents.is_empty() { Ok(Vec::new()) } else { self.backend.synthesize(latents) }
+    }
+
+    /// Maps latents to tiles as [`TiledModel::synthesize`] does, calls `gradient` with them for the derivative of a loss with respect to
+    /// the tiles, and returns the derivative of the loss with respect to the latents.
+    ///
+    /// # Errors
+    /// As for [`TiledModel::synthesize`].
+    pub fn synthesis_gradient(
+        &self,
+        latents: &[f32],
+        gradient: &mut dyn FnMut(&[f32]) -> Vec<f32>,
+    ) -> Result<Vec<f32>> {
+        check_rows(latents.len(), self.latents())?;
+        if latents.is_empty() { Ok(Vec::new()) } else { self.backend.synthesis_gradient(latents, gradient) }
     }
 
     /// The latents of a picture in base steps: the first part of encoding.

@@ -181,7 +181,7 @@ impl Objective<'_> {
     /// the decoder shows.
     fn gradient(&self, latents: &[f32], loss: &mut dyn FnMut(&[f32]) -> Vec<f32>) -> Result<Vec<f32>> {
         let scaled = self.denormalized(latents);
-        let mut gradients = self.model.backend().synthesis_gradient(&scaled, &mut |decoded| {
+        let mut gradients = self.model.synthesis_gradient(&scaled, &mut |decoded| {
             let mut gradient = loss(decoded);
             self.through_shown(decoded, &mut gradient);
             gradient

@@ -109,15 +109,10 @@ impl Experiment {
     /// # Errors
     /// Those of [`run::train`]; [`aez_core::Error::Misuse`] when the folder has an experiment with other settings, or the data have
     /// no validation or no test tiles.
-    pub fn run(
-        &self,
-        data: &Dataset,
-        report: &mut dyn FnMut(Variant, Event<'_>),
-    ) -> Result<[Outcome; 4]> {
+    pub fn run(&self, data: &Dataset, report: &mut dyn FnMut(Variant, Event<'_>)) -> Result<[Outcome; 4]> {
         if data.validation().is_empty() || data.test().is_empty() {
             return Err(Error::misuse(
-                "the data have too few pictures: too few to hold out one for validation and one for the test; at least three are \
-                 needed",
+                "the data have too few pictures, too few to hold out one each for validation and test: at least three are needed",
             ));
         }
         self.prepare_folder(data)?;
