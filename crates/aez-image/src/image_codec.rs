@@ -91,7 +91,8 @@ impl<'m> AezDecoder<'m> {
         let allowed = limits.max_memory;
         let too_large = Error::Limit { limit: LimitKind::Memory, found: allowed.saturating_add(1), allowed };
         let bytes = read_bounded(reader, allowed)?.ok_or_else(|| decoding(too_large))?;
-        let (header, layout) = Layout::parse(&bytes, &limits).map_err(decoding)?;
+        let File { header, layout, .. } =
+            Decoder::new(model).limits(limits).parse(&bytes).map_err(decoding)?;
         Ok(Self { bytes, header, layout, model, limits })
     }
 

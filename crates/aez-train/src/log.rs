@@ -164,7 +164,9 @@ mod tests {
             gradient_norm: 0.5,
         };
         let mut log = Log::default();
-        [64, 128, 192].map(|tiles| log.push(row(tiles)));
+        for tiles in [64, 128, 192] {
+            log.push(row(tiles));
+        }
         log
     }
 

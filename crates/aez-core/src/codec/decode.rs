@@ -47,12 +47,20 @@ impl<'m> Decoder<'m> {
     /// For any bytes: [`Error::NotAez`], [`Error::Damaged`], [`Error::UnsupportedVersion`], [`Error::Unsupported`],
     /// [`Error::WrongModel`] or [`Error::Limit`]. Otherwise [`Error::Backend`], or [`Error::Io`] when there is not enough memory.
     pub fn decode(&self, bytes: &[u8]) -> Result<Picture> {
-        // A file of another family is reported as such, even if its checksum is of a kind that is not known here.
-        self.check_family(&Header::parse(bytes)?.0)?;
-        self.decode_parsed(&File::parse(bytes, &self.limits)?)
+        self.decode_parsed(&self.parse(bytes)?)
     }
 
-    /// Decodes a file whose structure was checked by [`File::parse`].
+    /// Checks the structure of a file of the model's family.
+    ///
+    /// # Errors
+    /// Those of [`File::parse`], [`Error::Unsupported`] for an unknown family, and [`Error::WrongModel`] for another one.
+    pub fn parse<'b>(&self, bytes: &'b [u8]) -> Result<File<'b>> {
+        // A file of another family is reported as such, even if its checksum is of a kind that is not known here.
+        self.check_family(&Header::parse(bytes)?.0)?;
+        File::parse(bytes, &self.limits)
+    }
+
+    /// Decodes a file whose structure was checked by [`Decoder::parse`] or [`File::parse`].
     ///
     /// # Errors
     /// As for [`Decoder::decode`].
