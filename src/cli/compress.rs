@@ -6,7 +6,8 @@ use aez_image::PictureFormat;
 use super::{
     common::{Common, EffortArgs, LimitArgs, quantity},
     failure::{Failure, log},
-    files::{Job, Paths, name_of_input, read_picture, run_all},
+    files::{Job, Paths, read_picture, run_all},
+    standard::name_of_input,
 };
 
 /// Encode pictures as .aez files

@@ -9,7 +9,7 @@ use std::{
 
 use aez_core::{Error, LimitKind};
 
-use super::files::name_of_input;
+use super::standard::name_of_input;
 
 /// Why a subcommand did not complete.
 #[derive(Debug)]

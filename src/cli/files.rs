@@ -11,7 +11,13 @@ use aez_core::{Error, LimitKind, Limits, Picture};
 use aez_image::PictureFormat;
 use clap::Args;
 
-use super::{common::Common, failure::Failure, output::write_stdout, progress};
+use super::{
+    common::Common,
+    failure::Failure,
+    output::write_stdout,
+    progress,
+    standard::{is_standard, name_of_input},
+};
 
 /// The files that a subcommand reads and writes.
 #[derive(Args)]
@@ -151,16 +157,6 @@ pub fn format_of(output: &Path) -> aez_core::Result<PictureFormat> {
 /// Writes a file completely or not at all, or to the standard output.
 pub fn write_output(output: &Path, bytes: &[u8]) -> Result<(), Failure> {
     if is_standard(output) { write_stdout(bytes) } else { Ok(aez_image::write_atomically(output, bytes)?) }
-}
-
-/// Whether a path stands for the standard input or output.
-fn is_standard(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-/// The name of an input in messages.
-pub fn name_of_input(path: &Path) -> &Path {
-    if is_standard(path) { Path::new("standard input") } else { path }
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ mod man;
 mod output;
 mod preview;
 mod progress;
+mod standard;
 mod train;
 
 use std::process::ExitCode;

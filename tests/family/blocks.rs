@@ -150,9 +150,8 @@ impl Analysis for Averages<'_> {
         let mut levels = Vec::new();
         for (sum, count) in averages {
             let (wanted, table) = (sum / count / grid.step(), &tables[grid.context(&levels)]);
-            let cost = |level: i32| {
-                (level as f32 - wanted).powi(2) + settings.rate_weight * 0.02 * table.bits(level)
-            };
+            let cost =
+                |level: i32| (level as f32 - wanted).powi(2) + settings.rate_weight * 0.2 * table.bits(level);
             levels.extend(table.symbols().min_by(|&a, &b| cost(a).total_cmp(&cost(b))));
         }
         let bytes = encode_adaptive(&levels, |before| {
