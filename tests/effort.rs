@@ -109,7 +109,7 @@ fn only_the_payload_differs() {
     for value in [30, 75] {
         let encoder = Encoder::new(&MODEL).quality(quality(value));
         let refined = analysed.encode_at(quality(value)).unwrap();
-        assert_eq!(refined, encoder.clone().effort(3).encode(&original).unwrap());
+        assert_eq!(refined, encoder.effort(3).encode(&original).unwrap());
         let [refined, plain] = [refined, encoder.encode(&original).unwrap()]
             .map(|bytes| Container::parse(&bytes, &aez::Limits::default()).unwrap());
         assert_ne!(refined.payload, plain.payload);

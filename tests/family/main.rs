@@ -193,7 +193,7 @@ fn target_sizes_are_met_from_below() {
     let (model, _) = blocks();
     let encoder = Encoder::new(&model);
     let picture = waves(70, 44, 5);
-    let len = |value| encoder.clone().quality(quality(value)).encode(&picture).unwrap().len() as u64;
+    let len = |value| encoder.quality(quality(value)).encode(&picture).unwrap().len() as u64;
     let sizes: Vec<u64> = (1..=100).map(len).collect();
     for target in (len(10)..=len(98)).step_by((len(98) - len(10)) as usize / 12) {
         let bytes = encoder.encode_to_bytes(&picture, target).unwrap();
@@ -237,7 +237,7 @@ fn optional_features_are_absent() {
     let (model, _) = blocks();
     let picture = waves(30, 20, 1);
     let encoder = Encoder::new(&model);
-    assert_eq!(encoder.clone().effort(9).encode(&picture).unwrap(), encoder.encode(&picture).unwrap());
+    assert_eq!(encoder.effort(9).encode(&picture).unwrap(), encoder.encode(&picture).unwrap());
     assert!(encoder.analyse(&picture).unwrap().unquantized().unwrap().is_none());
     assert!(model.block_edge().is_none() && model.tiled().is_none());
     let text = preview::encode(&tiny(), &picture, 20).unwrap();

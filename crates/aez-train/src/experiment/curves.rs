@@ -11,8 +11,10 @@ const SIZE: (u32, u32) = (420, 440);
 /// Blue, vermilion, green and purple of the palette of Okabe and Ito, which colour-blind readers can distinguish.
 const COLOURS: [Colour; 4] =
     [Colour(0, 114, 178), Colour(213, 94, 0), Colour(0, 158, 115), Colour(204, 121, 167)];
+/// A loss in a row of the log.
+type Loss = fn(&Row) -> f64;
 /// Title of each panel, and the loss that it shows.
-const PANELS: [(&str, fn(&Row) -> f64); 3] = [
+const PANELS: [(&str, Loss); 3] = [
     ("training", |row| row.train_loss),
     ("validation", |row| row.validation_loss),
     ("test", |row| row.test_loss),
@@ -30,7 +32,7 @@ pub fn draw(outcomes: &[Outcome; 4], path: &Path) -> Result<()> {
 
 fn panels(outcomes: &[Outcome; 4]) -> Vec<Chart> {
     let (epochs, losses) = ranges(outcomes);
-    let series = |loss: fn(&Row) -> f64| {
+    let series = |loss: Loss| {
         let line = |(outcome, colour): (&Outcome, Colour)| {
             let points = points(outcome, loss).collect();
             let dashed = outcome.variant.dropout;
@@ -38,7 +40,7 @@ fn panels(outcomes: &[Outcome; 4]) -> Vec<Chart> {
         };
         outcomes.iter().zip(COLOURS).map(line).collect()
     };
-    let panel = |(title, loss): (&str, fn(&Row) -> f64)| Chart {
+    let panel = |(title, loss): (&str, Loss)| Chart {
         title: Some(title.to_owned()),
         size: SIZE,
         x: Axis::linear("epoch").with_range(epochs.0, epochs.1),
@@ -50,7 +52,7 @@ fn panels(outcomes: &[Outcome; 4]) -> Vec<Chart> {
 }
 
 /// Epochs and losses that a logarithmic axis can show.
-fn points(outcome: &Outcome, loss: fn(&Row) -> f64) -> impl Iterator<Item = (f64, f64)> {
+fn points(outcome: &Outcome, loss: Loss) -> impl Iterator<Item = (f64, f64)> {
     let points = outcome.rows.iter().map(move |row| (row.epoch, loss(row)));
     points.filter(|&(epoch, loss)| epoch > 0.0 && loss > 0.0 && loss.is_finite())
 }
