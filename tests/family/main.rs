@@ -252,6 +252,17 @@ fn optional_features_are_absent() {
 }
 
 #[test]
+fn the_family_is_measured_like_others() {
+    let (model, _) = blocks();
+    let picture = waves(40, 40, 1);
+    let result = aez_eval::Sweep::new(&model, vec![quality(30), quality(90)]).run(&picture).unwrap();
+    assert!(result.unquantized.is_none() && result.block_edge.is_none());
+    let [low, high] = &result.round_trips[..] else { panic!("{result:?}") };
+    assert!(low.bytes < high.bytes);
+    assert!(psnr(&picture, &low.picture).unwrap() < psnr(&picture, &high.picture).unwrap());
+}
+
+#[test]
 fn a_file_is_described_without_its_model() {
     for family in 1..=3 {
         let bytes = file(family);
