@@ -56,11 +56,15 @@ mod tests {
     #[test]
     fn smooth_planes_and_masks_compress_well() {
         let gradient: Vec<u8> = (0..100 * 100_u32).map(|i| (i % 100 + i / 100) as u8).collect();
-        assert!(pack(&gradient, 100).unwrap().len() < 40);
+        // The encoder without C compresses less.
+        let limits = if cfg!(feature = "zstd") { [40, 400] } else { [80, 800] };
+        let size = pack(&gradient, 100).unwrap().len();
+        assert!(size < limits[0], "gradient: {size} bytes");
         let disc: Vec<u8> = (0..100 * 100_i32)
             .map(|i| if (i % 100 - 50).pow(2) + (i / 100 - 50).pow(2) < 1600 { 255 } else { 0 })
             .collect();
-        assert!(pack(&disc, 100).unwrap().len() < 400);
+        let size = pack(&disc, 100).unwrap().len();
+        assert!(size < limits[1], "disc: {size} bytes");
     }
 
     #[test]
