@@ -344,7 +344,7 @@ def read_file(data, model):
     }  # fmt: skip
     if 1 in sections:
         result["alpha"] = read_alpha(sections[1], width, height)
-    for kind, name in (0x80, "icc"), (0x81, "exif"):
+    for kind, name in (0x80, "icc"), (0x81, "exif"), (0x82, "xmp"):
         if kind in sections:
             section = Bytes(sections[kind])
             length = section.varint()

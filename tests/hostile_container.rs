@@ -20,7 +20,7 @@ fn plain() -> Container {
         coder: Coder::Zstd,
         model: ModelId([1, 2, 3, 4]),
     };
-    Container { header, payload: (0..60).collect(), alpha: None, icc: None, exif: None }
+    Container { header, payload: (0..60).collect(), alpha: None, icc: None, exif: None, xmp: None }
 }
 
 fn small() -> Container {

@@ -34,7 +34,7 @@ fn container() -> Container {
         coder: Coder::Range,
         model: ModelId([0x01, 0x23, 0x45, 0x67]),
     };
-    Container { header, payload: bytes(LATENTS), alpha: None, icc: None, exif: None }
+    Container { header, payload: bytes(LATENTS), alpha: None, icc: None, exif: None, xmp: None }
 }
 
 #[test]

@@ -36,6 +36,8 @@ struct Record {
     /// In hexadecimal digits.
     icc: Option<String>,
     exif: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    xmp: Option<String>,
     symbols: Vec<i32>,
 }
 

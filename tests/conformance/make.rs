@@ -61,7 +61,7 @@ fn save_vector(name: &str, file: &[u8], model_name: &str, model: &Model) {
 
 /// Saves the pixels. Metadata are in the record.
 fn save_png(name: &str, picture: Picture) {
-    let picture = picture.with_icc(None).with_exif(None);
+    let picture = picture.with_icc(None).with_exif(None).with_xmp(None);
     save(&format!("{name}.png"), &aez_image::encode(&picture, PictureFormat::Png).unwrap());
 }
 
@@ -103,6 +103,15 @@ fn icc() -> Option<Vec<u8>> {
 /// A TIFF structure with one entry: the orientation, upright.
 fn exif() -> Option<Vec<u8>> {
     Some(b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x01\0\0\0\0\0\0\0".to_vec())
+}
+
+/// An XMP packet with a title beyond ASCII.
+fn xmp() -> Option<Vec<u8>> {
+    let packet = "<?xpacket begin='\u{feff}' id='W5M0MpCehiHzreSzNTczkc9d'?><x:xmpmeta xmlns:x='adobe:ns:meta/'>\
+        <rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><rdf:Description rdf:about='' \
+        xmlns:photoshop='http://ns.adobe.com/photoshop/1.0/' photoshop:Headline='\u{e9}t\u{e9}'/></rdf:RDF>\
+        </x:xmpmeta><?xpacket end='w'?>";
+    Some(packet.into())
 }
 
 /// The file of a picture with the payload in the given code, even if it is not the smaller one.
@@ -169,8 +178,18 @@ fn accepted(model: &Model) -> Vec<(&'static str, Vec<u8>)> {
         ("empty_metadata", of(&scene(5, 7).with_exif(Some(Vec::new())), 75, Range)),
         ("everything", of(&everything, 75, Range)),
         ("everything_zstd", of(&everything, 75, Zstd)),
+        ("xmp", of(&scene(5, 7).with_xmp(xmp()), 75, Range)),
+        ("all_sections", of(&with_alpha(scene(9, 6)).with_icc(icc()).with_exif(exif()).with_xmp(xmp()), 75, Range)),
+        ("opaque_alpha", with_opaque_alpha(&of(&scene(8, 8), 75, Range))),
         ("unknown_ancillary_section", with_unknown_section(&of(&scene(8, 8), 75, Range))),
     ]
+}
+
+/// A file that had no sections, with an alpha plane that is opaque everywhere, which the encoder leaves out.
+fn with_opaque_alpha(file: &[u8]) -> Vec<u8> {
+    let container = Container::parse(file, &Limits::default()).unwrap();
+    let alpha = vec![255; container.header.pixels() as usize];
+    Container { alpha: Some(alpha), ..container }.to_bytes().unwrap()
 }
 
 /// A file that had no sections, with an ancillary section of a kind that is unknown to this version.

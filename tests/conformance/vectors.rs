@@ -7,7 +7,7 @@ use super::{MODELS, PreviewRecord, Record, assert_near, bytes, hex, json, model,
 
 /// The content of a file as decoded by this library.
 pub fn record(file: &[u8], model_name: &str, model: &Model) -> Record {
-    let Container { header, payload, icc, exif, .. } = Container::parse(file, &Limits::default()).unwrap();
+    let Container { header, payload, icc, exif, xmp, .. } = Container::parse(file, &Limits::default()).unwrap();
     let model = model.tiled().unwrap();
     let edge = model.tile() as u32;
     let shape = Shape {
@@ -27,6 +27,7 @@ pub fn record(file: &[u8], model_name: &str, model: &Model) -> Record {
         model_id: header.model.to_string(),
         icc: icc.as_deref().map(hex),
         exif: exif.as_deref().map(hex),
+        xmp: xmp.as_deref().map(hex),
         symbols: symbols.values().to_vec(),
     }
 }
@@ -70,7 +71,8 @@ fn the_folder_covers_the_format_and_stays_small() {
     let any = |of: fn(&Record) -> bool| records.iter().any(of);
     assert!(any(|r| r.coder == "zstd") && any(|r| r.coder == "range") && any(|r| r.gray));
     assert!(any(|r| r.quality == 1) && any(|r| r.quality == 100) && any(|r| (r.width, r.height) == (1, 1)));
-    assert!(any(|r| r.icc.is_some()) && any(|r| r.exif.is_some()) && any(|r| r.width > 128));
+    assert!(any(|r| r.icc.is_some()) && any(|r| r.exif.is_some()) && any(|r| r.xmp.is_some()));
+    assert!(any(|r| r.width > 128));
     assert!(any(|r| r.symbols.iter().any(|symbol| symbol.abs() > 127)), "symbols of two bytes");
     assert!(MODELS.iter().all(|model| records.iter().any(|record| record.model == *model)));
     let mut folders = vec![super::path("")];

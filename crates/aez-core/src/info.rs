@@ -44,6 +44,8 @@ pub struct FileInfo {
     pub icc_bytes: usize,
     /// Size of the Exif block.
     pub exif_bytes: usize,
+    /// Size of the XMP packet.
+    pub xmp_bytes: usize,
     /// Size of sections whose kind is unknown to this version.
     pub unknown_bytes: usize,
     /// Size of the file.
@@ -81,6 +83,7 @@ impl FileInfo {
             alpha_bytes: len(&layout.alpha),
             icc_bytes: len(&layout.icc),
             exif_bytes: len(&layout.exif),
+            xmp_bytes: len(&layout.xmp),
             unknown_bytes: layout.unknown_bytes,
             total_bytes,
             bits_per_pixel: total_bytes as f64 * 8.0 / header.pixels() as f64,

@@ -137,6 +137,10 @@ impl ImageDecoder for AezDecoder<'_> {
         self.metadata(|file| file.exif())
     }
 
+    fn xmp_metadata(&mut self) -> ImageResult<Option<Vec<u8>>> {
+        self.metadata(|file| file.xmp())
+    }
+
     /// The bytes of the file count as memory of the decoder.
     fn set_limits(&mut self, mut limits: image::Limits) -> ImageResult<()> {
         limits.check_support(&image::LimitSupport::default())?;
@@ -152,7 +156,7 @@ impl ImageDecoder for AezDecoder<'_> {
         assert_eq!(buf.len() as u64, self.total_bytes(), "bytes of the picture");
         let decoder = Decoder::new(self.model).limits(self.limits);
         let picture = decoder.decode_parsed(&self.file()).map_err(decoding)?;
-        interleave(&picture, buf);
+        interleave(&picture, self.layout.alpha.is_some(), buf);
         Ok(())
     }
 
@@ -161,14 +165,15 @@ impl ImageDecoder for AezDecoder<'_> {
     }
 }
 
-/// Fills `buf` with interleaved pixels: one or three colour channels, and alpha where there is any.
-fn interleave(picture: &Picture, buf: &mut [u8]) {
+/// Fills `buf` with interleaved pixels: one or three colour channels, and alpha if the file has it. The decoder drops an alpha plane
+/// that is opaque.
+fn interleave(picture: &Picture, has_alpha: bool, buf: &mut [u8]) {
     let colours = if picture.gray { 1 } else { 3 };
-    let channels = colours + usize::from(picture.alpha.is_some());
+    let channels = colours + usize::from(has_alpha);
     for (place, (pixel, rgb)) in buf.chunks_exact_mut(channels).zip(picture.rgb.chunks_exact(3)).enumerate() {
         pixel[..colours].copy_from_slice(&rgb[..colours]);
-        if let Some(alpha) = &picture.alpha {
-            pixel[colours] = alpha[place];
+        if has_alpha {
+            pixel[colours] = picture.alpha.as_ref().map_or(u8::MAX, |alpha| alpha[place]);
         }
     }
 }

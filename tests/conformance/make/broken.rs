@@ -113,6 +113,9 @@ fn tables(model: &Model) -> Vec<Broken> {
         ("empty_alpha", of(&[2, 0, 0, 1, 0]), "zstd frame"),
         ("empty_profile", of(&[2, 0, 0, 0x80, 0]), "length of the metadata"),
         ("huge_profile", of(&[2, 0, 0, 0x80, 4, 0x81, 0x80, 0x80, 8]), "exceed the format's"),
+        ("huge_xmp", of(&[2, 0, 0, 0x82, 4, 0x81, 0x80, 0x80, 8]), "exceed the format's"),
+        ("xmp_cut_short", of(&[2, 0, 0, 0x82, 5, 9, 0, 0x49, 0, 0]), "zstd frame"),
+        ("xmp_before_exif", of(&[3, 0, 0, 0x82, 0, 0x81, 0]), "kinds must ascend"),
     ]
 }
 

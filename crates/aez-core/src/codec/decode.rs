@@ -41,7 +41,7 @@ impl<'m> Decoder<'m> {
         self
     }
 
-    /// Decodes a file.
+    /// Decodes a file. A picture whose alpha plane is opaque everywhere is returned without it.
     ///
     /// # Errors
     /// For any bytes: [`Error::NotAez`], [`Error::Damaged`], [`Error::UnsupportedVersion`], [`Error::Unsupported`],
@@ -74,10 +74,10 @@ impl<'m> Decoder<'m> {
         let sections = file.section_memory()?;
         self.limits.check_memory(sections.saturating_add(codec.memory(&header)))?;
         let left = self.limits.with_max_memory(self.limits.max_memory - sections);
-        let (alpha, icc, exif) = (file.alpha()?, file.icc()?, file.exif()?);
+        let (alpha, icc, exif, xmp) = (file.alpha()?, file.icc()?, file.exif()?, file.xmp()?);
         let rgb = codec.decode(&header, file.payload(), &left)?;
         let picture = Picture::from_rgb(header.width, header.height, rgb).with_gray(header.gray);
-        Ok(picture.with_alpha(alpha).with_icc(icc).with_exif(exif))
+        Ok(picture.with_alpha(alpha).with_icc(icc).with_exif(exif).with_xmp(xmp))
     }
 
     fn check_family(&self, header: &Header) -> Result<()> {

@@ -2,10 +2,10 @@
 
 use super::{Analysis, Payload, Settings};
 use crate::{
-    container::{Header, Sections},
+    container::{Header, Metadata, Sections},
     error::{Error, Result},
     model::Model,
-    picture::Picture,
+    picture::{Picture, is_opaque},
     symbols::Quality,
 };
 
@@ -53,7 +53,7 @@ impl<'m> Encoder<'m> {
         self
     }
 
-    /// Sets whether the ICC profile and the Exif block are stored. Default true.
+    /// Sets whether the metadata are stored: ICC profile, Exif block and XMP packet. Default true.
     #[must_use]
     pub fn keep_metadata(mut self, keep: bool) -> Self {
         self.keep_metadata = keep;
@@ -90,8 +90,13 @@ impl<'m> Encoder<'m> {
     {
         check_picture(picture)?;
         let metadata = |bytes: &'a Option<Vec<u8>>| bytes.as_deref().filter(|_| self.keep_metadata);
-        let (icc, exif) = (metadata(&picture.icc), metadata(&picture.exif));
-        let sections = Sections::pack(picture.alpha.as_deref(), picture.width, icc, exif)?;
+        let metadata = Metadata {
+            icc: metadata(&picture.icc),
+            exif: metadata(&picture.exif),
+            xmp: metadata(&picture.xmp),
+        };
+        let alpha = picture.alpha.as_deref().filter(|alpha| !is_opaque(alpha));
+        let sections = Sections::pack(alpha, picture.width, metadata)?;
         let analysis = self.model.codec().analyse(picture)?;
         Ok(Analysed { encoder: *self, picture, sections, analysis })
     }

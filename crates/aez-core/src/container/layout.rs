@@ -30,6 +30,8 @@ pub struct Layout {
     pub icc: Option<Range<usize>>,
     /// The compressed Exif block.
     pub exif: Option<Range<usize>>,
+    /// The compressed XMP packet.
+    pub xmp: Option<Range<usize>>,
     /// Number of bytes in ancillary sections of kinds that this version does not know.
     pub unknown_bytes: usize,
 }
@@ -63,6 +65,7 @@ impl Layout {
             alpha: None,
             icc: None,
             exif: None,
+            xmp: None,
             unknown_bytes: 0,
         };
         if opening.has_sections {
@@ -75,6 +78,7 @@ impl Layout {
                     Kind::ALPHA => layout.alpha = Some(range),
                     Kind::ICC => layout.icc = Some(range),
                     Kind::EXIF => layout.exif = Some(range),
+                    Kind::XMP => layout.xmp = Some(range),
                     _ => layout.unknown_bytes += range.len(),
                 }
             }

@@ -59,9 +59,8 @@ impl<'a> File<'a> {
         if let Some(alpha) = self.section(&self.layout.alpha) {
             memory = memory.saturating_add(self.header.pixels()).saturating_add(alpha.len() as u64);
         }
-        for metadata in
-            [&self.layout.icc, &self.layout.exif].into_iter().filter_map(|range| self.section(range))
-        {
+        let Layout { icc, exif, xmp, .. } = &self.layout;
+        for metadata in [icc, exif, xmp].into_iter().filter_map(|range| self.section(range)) {
             memory = memory
                 .saturating_add(metadata::unpacked_len(metadata)?)
                 .saturating_add(metadata.len() as u64);
@@ -94,9 +93,28 @@ impl<'a> File<'a> {
         self.section(&self.layout.exif).map(metadata::unpack).transpose()
     }
 
+    /// Decompresses the XMP packet. The caller has checked [`File::section_memory`].
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for a malformed section.
+    pub fn xmp(&self) -> Result<Option<Vec<u8>>> {
+        self.section(&self.layout.xmp).map(metadata::unpack).transpose()
+    }
+
     fn section(&self, range: &Option<Range<usize>>) -> Option<&'a [u8]> {
         range.clone().map(|range| &self.bytes[range])
     }
+}
+
+/// The metadata of a picture, before compression.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Metadata<'a> {
+    /// ICC profile.
+    pub icc: Option<&'a [u8]>,
+    /// Exif block.
+    pub exif: Option<&'a [u8]>,
+    /// XMP packet.
+    pub xmp: Option<&'a [u8]>,
 }
 
 /// The sections of a file besides its payload, compressed once for any number of files of one picture.
@@ -106,18 +124,19 @@ pub struct Sections {
 }
 
 impl Sections {
-    /// Compresses an alpha plane of rows of `width` pixels, an ICC profile and an Exif block, as far as they are given.
+    /// Compresses an alpha plane of rows of `width` pixels and the metadata, as far as they are given.
     ///
     /// # Errors
     /// [`Error::Misuse`] for metadata that exceed the format's maximum of 16 MiB.
-    pub fn pack(alpha: Option<&[u8]>, width: u32, icc: Option<&[u8]>, exif: Option<&[u8]>) -> Result<Self> {
+    pub fn pack(alpha: Option<&[u8]>, width: u32, metadata: Metadata<'_>) -> Result<Self> {
         let mut sections = Vec::new();
         if let Some(alpha) = alpha {
             sections.push((Kind::ALPHA, alpha::pack(alpha, width)?));
         }
-        for (kind, metadata) in [(Kind::ICC, icc), (Kind::EXIF, exif)] {
-            if let Some(metadata) = metadata {
-                sections.push((kind, metadata::pack(metadata)?));
+        let Metadata { icc, exif, xmp } = metadata;
+        for (kind, content) in [(Kind::ICC, icc), (Kind::EXIF, exif), (Kind::XMP, xmp)] {
+            if let Some(content) = content {
+                sections.push((kind, metadata::pack(content)?));
             }
         }
         Ok(Self { sections })
@@ -145,6 +164,8 @@ pub struct Container {
     pub icc: Option<Vec<u8>>,
     /// Exif block.
     pub exif: Option<Vec<u8>>,
+    /// XMP packet.
+    pub xmp: Option<Vec<u8>>,
 }
 
 impl Container {
@@ -162,6 +183,7 @@ impl Container {
             alpha: file.alpha()?,
             icc: file.icc()?,
             exif: file.exif()?,
+            xmp: file.xmp()?,
         })
     }
 
@@ -175,7 +197,8 @@ impl Container {
         if let Some(found) = self.alpha.as_ref().map(Vec::len).filter(|&found| found as u64 != expected) {
             return Err(Error::Misuse(format!("the alpha plane has {found} bytes instead of {expected}")));
         }
-        Sections::pack(self.alpha.as_deref(), self.header.width, self.icc.as_deref(), self.exif.as_deref())?
+        let (icc, exif, xmp) = (self.icc.as_deref(), self.exif.as_deref(), self.xmp.as_deref());
+        Sections::pack(self.alpha.as_deref(), self.header.width, Metadata { icc, exif, xmp })?
             .assemble(&self.header, &self.payload)
     }
 }

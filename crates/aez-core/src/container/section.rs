@@ -14,13 +14,14 @@ impl Kind {
     pub const ALPHA: Self = Self(1);
     pub const ICC: Self = Self(0x80);
     pub const EXIF: Self = Self(0x81);
+    pub const XMP: Self = Self(0x82);
 
     fn is_ancillary(self) -> bool {
         self.0 & 0x80 != 0
     }
 
     fn is_known(self) -> bool {
-        [Self::PAYLOAD, Self::ALPHA, Self::ICC, Self::EXIF].contains(&self)
+        [Self::PAYLOAD, Self::ALPHA, Self::ICC, Self::EXIF, Self::XMP].contains(&self)
     }
 }
 

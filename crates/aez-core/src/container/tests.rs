@@ -13,7 +13,7 @@ fn plain(width: u32, height: u32) -> Container {
         coder: Coder::Range,
         model: ModelId([0x12, 0x34, 0xAB, 0xCD]),
     };
-    Container { header, payload: vec![9, 8, 7], alpha: None, icc: None, exif: None }
+    Container { header, payload: vec![9, 8, 7], alpha: None, icc: None, exif: None, xmp: None }
 }
 
 fn with_everything() -> Container {
@@ -21,6 +21,7 @@ fn with_everything() -> Container {
         alpha: Some((0..35).collect()),
         icc: Some(b"a colour profile".to_vec()),
         exif: Some(vec![]),
+        xmp: Some(b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>".to_vec()),
         ..plain(7, 5)
     }
 }
@@ -54,7 +55,7 @@ fn the_layout_accounts_for_every_byte() {
         let bytes = container.to_bytes().unwrap();
         let (_, layout) = Layout::parse(&bytes, &Limits::default()).unwrap();
         let sections =
-            [&layout.alpha, &layout.icc, &layout.exif].map(|range| range.as_ref().map_or(0, Range::len));
+            [&layout.alpha, &layout.icc, &layout.exif, &layout.xmp].map(|range| range.as_ref().map_or(0, Range::len));
         let parts = [&layout.header, &layout.checksum, &layout.table, &layout.payload].map(Range::len);
         assert_eq!(parts.iter().chain(&sections).sum::<usize>(), bytes.len());
         assert_eq!(bytes[layout.payload], container.payload);
@@ -135,6 +136,8 @@ fn malformed_tables_are_refused() {
         ("length of the metadata", &[2, 0, 0, 0x80, 0]),
         ("exceed the format's", &[2, 0, 0, 0x80, 4, 0x81, 0x80, 0x80, 8]),
         ("zstd frame", &[2, 0, 0, 1, 3, 1, 2, 3]),
+        ("length of the metadata", &[2, 0, 0, 0x82, 0]),
+        ("exceed the format's", &[2, 0, 0, 0x82, 4, 0x81, 0x80, 0x80, 8]),
     ] {
         let error = parse(&with_table(table)).unwrap_err().to_string();
         assert!(error.contains(reason), "{error:?} does not say {reason:?}");
@@ -156,6 +159,7 @@ fn content_that_cannot_be_stored_is_an_error() {
         plain(5, 0),
         Container { alpha: Some(vec![0; 34]), ..plain(7, 5) },
         Container { exif: Some(vec![0; (1 << 24) + 1]), ..plain(7, 5) },
+        Container { xmp: Some(vec![0; (1 << 24) + 1]), ..plain(7, 5) },
     ];
     for container in misuses {
         assert!(matches!(container.to_bytes(), Err(Error::Misuse(_))));
@@ -170,12 +174,12 @@ proptest! {
         (q, model) in (1_u8..=100, any::<[u8; 4]>()),
         (family, payload) in (0_u8..4, prop::collection::vec(any::<u8>(), 0..40)),
         has_alpha in any::<bool>(),
-        [icc, exif] in prop::array::uniform2(prop::option::of(prop::collection::vec(any::<u8>(), 0..200))),
+        [icc, exif, xmp] in prop::array::uniform3(prop::option::of(prop::collection::vec(any::<u8>(), 0..200))),
     ) {
         let family = Family::new(family).unwrap();
         let header = Header { family, width, height, gray, quality: Quality::new(q).unwrap(), coder, model: ModelId(model) };
         let alpha = has_alpha.then(|| vec![q; (width * height) as usize]);
-        let container = Container { header, payload, alpha, icc, exif };
+        let container = Container { header, payload, alpha, icc, exif, xmp };
         prop_assert_eq!(parse(&container.to_bytes().unwrap()).unwrap(), container);
     }
 }

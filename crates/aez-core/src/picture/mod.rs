@@ -26,6 +26,8 @@ pub struct Picture {
     pub icc: Option<Vec<u8>>,
     /// Exif block: a TIFF structure without the prefix `Exif\0\0`, whose orientation is upright.
     pub exif: Option<Vec<u8>>,
+    /// XMP packet: an XML document in UTF-8. Its bytes are kept unchanged and not interpreted.
+    pub xmp: Option<Vec<u8>>,
 }
 
 impl Picture {
@@ -39,7 +41,7 @@ impl Picture {
         Self { width, height, rgb, ..Self::default() }
     }
 
-    /// Replaces the alpha plane.
+    /// Replaces the alpha plane. A plane that is opaque everywhere is dropped.
     ///
     /// # Panics
     /// When the plane does not have `width * height` bytes.
@@ -49,7 +51,7 @@ impl Picture {
             let (width, height) = (self.width, self.height);
             assert_eq!(alpha.len(), width as usize * height as usize, "alpha of a {width}x{height} picture");
         }
-        Self { alpha, ..self }
+        Self { alpha: alpha.filter(|alpha| !is_opaque(alpha)), ..self }
     }
 
     /// Declares the picture to be gray, or not. Of a gray picture, the three channels must be equal.
@@ -70,6 +72,12 @@ impl Picture {
         Self { exif, ..self }
     }
 
+    /// Replaces the XMP packet.
+    #[must_use]
+    pub fn with_xmp(self, xmp: Option<Vec<u8>>) -> Self {
+        Self { xmp, ..self }
+    }
+
     /// The length of the shorter side in pixels.
     #[must_use]
     pub fn shortest_side(&self) -> u32 {
@@ -78,6 +86,12 @@ impl Picture {
 
     /// An empty picture with the same metadata.
     fn clone_metadata(&self) -> Self {
-        Self { gray: self.gray, icc: self.icc.clone(), exif: self.exif.clone(), ..Self::default() }
+        let (icc, exif, xmp) = (self.icc.clone(), self.exif.clone(), self.xmp.clone());
+        Self { gray: self.gray, icc, exif, xmp, ..Self::default() }
     }
+}
+
+/// Whether no pixel of an alpha plane is transparent.
+pub(crate) fn is_opaque(alpha: &[u8]) -> bool {
+    alpha.iter().all(|&opacity| opacity == u8::MAX)
 }
