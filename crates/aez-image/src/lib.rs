@@ -11,13 +11,17 @@
 //! # }
 //! ```
 
+mod color;
+mod exif;
 mod file;
 mod folder;
+mod ifd;
 pub mod image_codec;
 mod read;
 mod write;
 
+pub use color::to_srgb;
 pub use file::{read_bounded, temporary_in, write_atomically};
 pub use folder::pictures_under;
-pub use read::{decode, read};
-pub use write::{PictureFormat, encode};
+pub use read::{decode, decode_with_warnings, read, read_with_warnings};
+pub use write::{PictureFormat, encode, encode_with_warnings};
