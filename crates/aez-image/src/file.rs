@@ -1,12 +1,10 @@
-//! Reading and writing files as a whole.
+//! Reading files as a whole, and comparing them.
 
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::Path,
 };
-
-use aez_core::{Error, Result};
 
 /// Reads all bytes of a source, or returns `None` if they are more than `max`. At most one byte more is read.
 ///
@@ -18,33 +16,22 @@ pub fn read_bounded(source: impl Read, max: u64) -> io::Result<Option<Vec<u8>>> 
     Ok((bytes.len() as u64 <= max).then_some(bytes))
 }
 
-/// Writes a file completely or not at all: the bytes go into a temporary file in the same folder, which is then renamed. Anything
-/// that is not a regular file, such as a device or a pipe, is written directly.
-///
-/// # Errors
-/// [`Error::Io`] with the name of the file.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |source| Error::io("cannot write", path, source);
-    if fs::metadata(path).is_ok_and(|existing| !existing.is_file()) {
-        return fs::write(path, bytes).map_err(failed);
-    }
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = temporary_in(folder).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    Ok(())
-}
+/// What identifies a regular file under all of its names: two paths with the same identity are one file. On systems other than Unix,
+/// hard links count as different files.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct FileId(#[cfg(unix)] (u64, u64), #[cfg(not(unix))] std::path::PathBuf);
 
-/// A temporary file with the permissions of an ordinary new file, for the time when it is renamed. By default only its owner could
-/// read it.
-///
-/// # Errors
-/// When the file cannot be created.
-pub fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    builder.prefix(".aez-").tempfile_in(folder)
+impl FileId {
+    /// The identity of a file, or `None` where there is no regular file.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        let found = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+        #[cfg(unix)]
+        let id = (std::os::unix::fs::MetadataExt::dev(&found), std::os::unix::fs::MetadataExt::ino(&found));
+        #[cfg(not(unix))]
+        let (_, id) = (found, fs::canonicalize(path).ok()?);
+        Some(Self(id))
+    }
 }
 
 #[cfg(test)]
@@ -61,22 +48,20 @@ mod tests {
     }
 
     #[test]
-    fn files_are_written_as_a_whole() {
+    fn a_file_has_one_identity() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("out.bin");
-        write_atomically(&path, b"first").unwrap();
-        write_atomically(&path, b"second").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"second");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
-        assert!(matches!(write_atomically(dir.path(), b""), Err(Error::Io { .. })));
-        let nowhere = write_atomically(&dir.path().join("no/file"), b"").unwrap_err();
-        assert!(nowhere.to_string().contains("no/file"), "{nowhere}");
+        let at = |name: &str| dir.path().join(name);
+        fs::write(at("file"), b"").unwrap();
+        fs::write(at("other"), b"").unwrap();
+        let id = FileId::of(&at("file"));
+        assert!(id.is_some() && id != FileId::of(&at("other")));
+        assert_eq!(id, FileId::of(&at("./file")));
+        assert_eq!((FileId::of(dir.path()), FileId::of(&at("missing"))), (None, None));
         #[cfg(unix)]
         {
-            use std::os::unix::fs::PermissionsExt;
-            std::fs::write(dir.path().join("ordinary"), b"").unwrap();
-            let mode = |name| std::fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
-            assert_eq!(mode("out.bin"), mode("ordinary"));
+            std::os::unix::fs::symlink("file", at("link")).unwrap();
+            fs::hard_link(at("file"), at("hard")).unwrap();
+            assert_eq!((FileId::of(&at("link")), FileId::of(&at("hard"))), (id.clone(), id));
         }
     }
 }

@@ -17,11 +17,13 @@ mod file;
 mod folder;
 mod ifd;
 pub mod image_codec;
+mod output;
 mod read;
 mod write;
 
 pub use color::to_srgb;
-pub use file::{read_bounded, temporary_in, write_atomically};
-pub use folder::pictures_under;
+pub use file::{FileId, read_bounded};
+pub use folder::{files_under, has_picture_name, looks_like_picture, pictures_under};
+pub use output::{OutputFile, Target, ends_like_folder, write_atomically};
 pub use read::{decode, decode_with_warnings, read, read_with_warnings};
 pub use write::{PictureFormat, encode, encode_with_warnings};

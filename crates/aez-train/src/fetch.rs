@@ -2,7 +2,7 @@
 
 use crate::{Error, Result, stl10};
 use aez_core::LimitKind;
-use aez_image::temporary_in;
+use aez_image::OutputFile;
 use flate2::read::GzDecoder;
 use md5::{Digest, Md5};
 use std::{
@@ -163,10 +163,9 @@ fn unpack(archive: &Path, dir: &Path) -> Result<()> {
             return Err(aez_core::Error::Limit { limit, found, allowed: MAX_FILE }.into());
         }
         let target = dir.join(name);
-        let unwritable = |source| Error::io("cannot write", &target, source);
-        let mut file = temporary_in(dir).map_err(unwritable)?;
-        io::copy(&mut entry, &mut file).map_err(unwritable)?;
-        file.persist(&target).map_err(|e| unwritable(e.error))?;
+        let mut file = OutputFile::create(&target)?;
+        io::copy(&mut entry, &mut file).map_err(|source| Error::io("cannot write", &target, source))?;
+        file.finish()?;
         found.push(name);
     }
     match ["train_X.bin", "test_X.bin"].into_iter().find(|name| !found.contains(name)) {

@@ -8,11 +8,11 @@ use aez_core::{
     Limits,
     picture::{Picture, resample::centre_square},
 };
-use aez_image::{pictures_under, temporary_in, write_atomically};
+use aez_image::{OutputFile, pictures_under, write_atomically};
 use rayon::prelude::*;
 use std::{
     fs::{self, File},
-    io::{Read, Seek, SeekFrom, Write},
+    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -109,10 +109,10 @@ pub fn pack(folder: &Path, out: &Path, test_fraction: f64, limits: &Limits) -> R
             "the fraction of test pictures is {test_fraction}, not between 0 and 1"
         )));
     }
-    let failed = |source| Error::io("cannot write to the folder", out, source);
     let paths = pictures_under(folder)?;
-    fs::create_dir_all(out).map_err(failed)?;
-    let (mut train, mut test) = (temporary_in(out).map_err(failed)?, temporary_in(out).map_err(failed)?);
+    fs::create_dir_all(out).map_err(|e| Error::io("cannot create the folder", out, e))?;
+    let mut train = OutputFile::create(&out.join("train_X.bin"))?;
+    let mut test = OutputFile::create(&out.join("test_X.bin"))?;
     let mut packed = Packed { train: 0, test: 0, skipped: Vec::new() };
     let square = |path: &PathBuf| {
         folder::read_or_explain(path, limits).map(|whole| to_record(&centre_square(&whole, EDGE as u32).rgb))
@@ -125,7 +125,7 @@ pub fn pack(folder: &Path, out: &Path, test_fraction: f64, limits: &Limits) -> R
                 false => (&mut train, &mut packed.train),
             };
             match record {
-                Ok(record) => file.write_all(&record).map(|()| *count += 1).map_err(failed)?,
+                Ok(record) => file.append(&record).map(|()| *count += 1)?,
                 Err(reason) => packed.skipped.push(reason),
             }
         }
@@ -135,9 +135,8 @@ pub fn pack(folder: &Path, out: &Path, test_fraction: f64, limits: &Limits) -> R
             if packed.skipped.is_empty() { String::new() } else { format!(": {:?}", packed.skipped) };
         return Err(Error::misuse(format!("no picture in {} could be read{reasons}", folder.display())));
     }
-    for (file, name) in [(train, "train_X.bin"), (test, "test_X.bin")] {
-        file.persist(out.join(name)).map_err(|e| failed(e.error))?;
-    }
+    train.finish()?;
+    test.finish()?;
     write_atomically(&out.join("train_y.bin"), &vec![1; packed.train])?;
     write_atomically(&out.join("test_y.bin"), &vec![1; packed.test])?;
     let class = folder::base_name(folder) + "\n";
