@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -46,7 +46,9 @@ pub fn files_under(
     {
         let entry = entry.map_err(|error| {
             let path = error.path().unwrap_or(folder).to_owned();
-            Error::io("cannot list the folder", path, error.into())
+            // Only a cycle of links is no error of the system, and links to folders are not followed.
+            let source = error.into_io_error().unwrap_or_else(|| io::Error::other("links form a cycle"));
+            Error::io("cannot list the folder", path, source)
         })?;
         if wanted(entry.path()) && entry.path().is_file() {
             found.push(entry.into_path());
@@ -96,7 +98,10 @@ mod tests {
         let found = pictures_under(dir.path()).unwrap();
         let names: Vec<_> = found.iter().map(|path| path.strip_prefix(dir.path()).unwrap()).collect();
         assert_eq!(names, ["b/c.png/x.png", "b/y.webp", "z.JPG"].map(Path::new));
-        assert!(matches!(pictures_under(&dir.path().join("missing")), Err(Error::Io { .. })));
+        let missing = dir.path().join("missing");
+        let Err(Error::Io { context, source }) = pictures_under(&missing) else { panic!("an error") };
+        assert_eq!(context, format!("cannot list the folder {}", missing.display()));
+        assert!(source.raw_os_error().is_some(), "the error of the system alone: {source}");
     }
 
     #[test]

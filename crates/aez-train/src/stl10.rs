@@ -131,9 +131,13 @@ pub fn pack(folder: &Path, out: &Path, test_fraction: f64, limits: &Limits) -> R
         }
     }
     if packed.train + packed.test == 0 {
-        let reasons =
-            if packed.skipped.is_empty() { String::new() } else { format!(": {:?}", packed.skipped) };
-        return Err(Error::misuse(format!("no picture in {} could be read{reasons}", folder.display())));
+        // Often the reason is the same for all of them.
+        let first = packed.skipped.first().map(|reason| format!("; the first: {reason}")).unwrap_or_default();
+        return Err(Error::misuse(format!(
+            "none of the {} pictures in {} could be read{first}",
+            packed.skipped.len(),
+            folder.display()
+        )));
     }
     train.finish()?;
     test.finish()?;
