@@ -11,13 +11,13 @@ use aez_core::{Error, Limits, Model};
 use aez_train::GraphBackend;
 use clap::Args;
 
-use super::failure::Failure;
+use super::failure::{Failure, without_hint};
 
 /// The model that is used without `--model`.
 const DEFAULT_MODEL: &str = "tile";
 
 /// Options of all subcommands.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
     /// Model to use: the name of a built-in model (tile) or the path of a model file [default: tile]
@@ -27,13 +27,14 @@ pub struct Common {
     #[arg(long, global = true, default_value = "cpu")]
     pub device: Device,
     /// Number of threads, 1 to 1024 [default: one per core]
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, short = 'j', global = true, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
     /// Overwrite existing files
     #[arg(long, short, global = true)]
     pub force: bool,
     /// Show no progress
-    #[arg(long, short, global = true)]
+    #[arg(long, global = true)]
     pub quiet: bool,
 }
 
@@ -61,12 +62,19 @@ impl Common {
         if self.model.is_none() && self.device == Device::Cpu {
             return Ok(models::tile()?);
         }
-        let mut model = models::open(self.model.as_deref().unwrap_or(Path::new(DEFAULT_MODEL)))?;
+        let name = self.model.as_deref().unwrap_or(Path::new(DEFAULT_MODEL));
+        // The options for limits do not apply to models.
+        let mut model = models::open(name).map_err(without_hint)?;
         if self.device != Device::Cpu {
             model = on_device(model, &self.open_device()?)?;
         }
         // A process uses one model, until its end.
         Ok(Box::leak(Box::new(model)))
+    }
+
+    /// The model file of `--model`, if it names one.
+    pub fn model_file(&self) -> Option<&Path> {
+        self.model.as_deref().filter(|name| !is_builtin(name))
     }
 
     /// The device of `--device`.
@@ -94,8 +102,9 @@ pub fn is_builtin(name: &Path) -> bool {
 }
 
 /// A value of `--device`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Device {
+    #[default]
     Cpu,
     /// The CUDA device with this ordinal.
     Cuda(u32),
@@ -131,7 +140,7 @@ impl FromStr for Device {
 pub struct EffortArgs {
     /// Search for better latents, from 0 (no search) to 9: effort N takes 3 N^2 gradient steps, each 2 to 3 times as long as
     /// decoding the picture
-    #[arg(long, value_name = "0..9", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
+    #[arg(long, short, value_name = "0..9", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
     pub effort: u8,
 }
 

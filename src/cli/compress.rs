@@ -1,23 +1,27 @@
 //! `aez compress`
 
+use std::path::{Path, PathBuf};
+
 use aez_core::{Encoder, Picture, Quality};
-use aez_image::PictureFormat;
+use aez_image::{PictureFormat, has_picture_name, looks_like_picture};
 
 use super::{
+    batch::run_all,
     common::{Common, EffortArgs, LimitArgs, quantity},
-    failure::{Failure, log},
-    files::{Job, Paths, read_picture, run_all},
-    standard::name_of_input,
+    failure::{Failure, warn},
+    files::read_picture,
+    jobs::{Job, Kind, Paths, is_aez},
+    standard::is_standard_output,
 };
 
 /// Encode pictures as .aez files
 #[derive(clap::Args)]
-#[command(override_usage = "aez compress [OPTIONS] IN... [OUT | -o DIR]")]
+#[command(override_usage = "aez compress [OPTIONS] IN... [OUT | -o OUT | -o DIR]")]
 pub struct Args {
     #[command(flatten)]
     paths: Paths,
     /// Quality, from 1 (smallest file) to 100 (best picture)
-    #[arg(short = 'Q', long, default_value_t = Quality::default().get(), value_name = "1..100")]
+    #[arg(short, short_alias = 'Q', long, default_value_t = Quality::default().get(), value_name = "1..100")]
     #[arg(value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: u8,
     /// Maximum file size in bytes, such as 200 or 10k: encode with the best quality that fits
@@ -40,18 +44,20 @@ const PSNR_TOLERANCE: f64 = 0.1;
 
 impl Args {
     pub fn run(&self, common: &Common) -> Result<(), Failure> {
-        let jobs = self.paths.jobs("aez")?;
+        check_second(&self.paths)?;
+        let kind = Kind { is_input: has_picture_name, inputs: "pictures", extension: "aez" };
+        let jobs = self.paths.jobs(&kind, common)?;
         jobs.iter().try_for_each(check_output_name)?;
         let encoder = Encoder::new(common.load_model()?)
             .quality(Quality::new(self.quality)?)
             .effort(self.effort.effort)
             .keep_metadata(!self.strip);
         let limits = self.limits.limits();
-        run_all(&jobs, common, |Job { input, .. }| {
+        run_all(&jobs, &self.paths, common, |Job { input, .. }| {
             let picture = read_picture(input, &limits)?;
             let (bytes, remark) = self.encode(&encoder, &picture)?;
             if let Some(remark) = remark {
-                log(&format!("{}: {remark}", name_of_input(input).display()));
+                warn(input, &remark);
             }
             Ok(bytes)
         })
@@ -85,13 +91,33 @@ fn decibels(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Rejects an output that is named like a picture: of two pictures without -o, the second would be overwritten.
-fn check_output_name(job: &Job) -> Result<(), Failure> {
-    if job.output.extension().is_some() && PictureFormat::from_path(&job.output).is_ok() {
-        let output = job.output.display();
-        return Err(Failure::Usage(format!(
-            "the output {output} has the name of a picture: to compress several pictures, name a folder with -o"
-        )));
+/// Rejects a number as the name of the output: other programs have the quality there.
+fn check_second(Paths { paths, output, .. }: &Paths) -> Result<(), Failure> {
+    let number = |path: &PathBuf| {
+        path.to_str()
+            .is_some_and(|text| text.starts_with(|c: char| c.is_ascii_digit()) && text.parse::<f64>().is_ok())
+    };
+    match (output, paths.as_slice()) {
+        (None, [_, second]) if number(second) => Err(Failure::Usage(format!(
+            "the output would be a file named {0}: the quality is -q {0}, and a file with that name is ./{0}",
+            second.display()
+        ))),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Rejects an output that is a picture or is named like one: of two pictures without -o, the second would be overwritten.
+fn check_output_name(Job { output, .. }: &Job) -> Result<(), Failure> {
+    if is_standard_output(output) || is_aez(output) || !is_picture(output) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "the output {} is a picture or has the name of one: to compress several pictures, name a folder with -o",
+        output.display()
+    )))
+}
+
+fn is_picture(path: &Path) -> bool {
+    let has_name = path.extension().is_some() && PictureFormat::from_path(path).is_ok();
+    has_name || has_picture_name(path) || looks_like_picture(path)
 }

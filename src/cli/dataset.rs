@@ -6,7 +6,7 @@ use aez_train::{fetch, stl10};
 
 use super::{
     common::{Common, LimitArgs},
-    failure::{Failure, log},
+    failure::{Failure, log, with_limit_hint},
     files::check_new,
     progress,
 };
@@ -69,6 +69,11 @@ const FILES: [&str; 7] = [
 ];
 
 impl Args {
+    /// Whether the action has the options for limits.
+    pub fn has_limits(&self) -> bool {
+        matches!(self.action, Action::Pack(_))
+    }
+
     pub fn run(&self, common: &Common) -> Result<(), Failure> {
         match &self.action {
             Action::Pack(pack) => pack.run(common),
@@ -87,7 +92,7 @@ impl Pack {
         }
         check_folder(&self.out, common)?;
         let packed = stl10::pack(&self.folder, &self.out, self.test_fraction, &self.limits.limits())?;
-        packed.skipped.iter().for_each(|skipped| log(skipped));
+        packed.skipped.iter().for_each(|skipped| log(&with_limit_hint(skipped)));
         match packed.skipped.len() {
             0 => Ok(()),
             failed => Err(Failure::Files { failed, total: failed + packed.train + packed.test }),

@@ -1,19 +1,21 @@
 //! `aez decompress`
 
-use std::path::Path;
+use std::{fs::File, path::Path};
 
-use aez_core::Decoder;
-use aez_image::PictureFormat;
+use aez_core::{Decoder, Error, info::FileInfo};
+use aez_image::{PictureFormat, read_bounded};
 
 use super::{
+    batch::run_all,
     common::{Common, LimitArgs},
     failure::Failure,
-    files::{Job, Paths, format_of, read_input, run_all},
+    files::{format_of, read_input},
+    jobs::{Job, Kind, Paths, is_aez},
 };
 
 /// Decode .aez files to pictures
 #[derive(clap::Args)]
-#[command(override_usage = "aez decompress [OPTIONS] IN... [OUT | -o DIR]")]
+#[command(override_usage = "aez decompress [OPTIONS] IN... [OUT | -o OUT | -o DIR]")]
 pub struct Args {
     #[command(flatten)]
     paths: Paths,
@@ -33,13 +35,15 @@ struct Format {
 
 impl Args {
     pub fn run(&self, common: &Common) -> Result<(), Failure> {
-        let jobs = self.paths.jobs(self.format.as_ref().map_or("png", |format| &format.extension))?;
+        let extension = self.format.as_ref().map_or("png", |format| &format.extension);
+        let jobs = self.paths.jobs(&Kind { is_input: is_aez, inputs: ".aez files", extension }, common)?;
         for job in &jobs {
+            check_output_name(job)?;
             self.format_of(job).map_err(|e| Failure::Usage(e.to_string()))?;
         }
         let limits = self.limits.limits();
         let decoder = Decoder::new(common.load_model()?).limits(limits);
-        run_all(&jobs, common, |job| {
+        run_all(&jobs, &self.paths, common, |job| {
             let picture = decoder.decode(&read_input(&job.input, limits.max_memory)?)?;
             aez_image::encode(&picture, self.format_of(job)?)
         })
@@ -48,6 +52,25 @@ impl Args {
     fn format_of(&self, job: &Job) -> aez_core::Result<PictureFormat> {
         self.format.as_ref().map_or_else(|| format_of(&job.output), |format| Ok(format.format))
     }
+}
+
+/// Rejects an output that is an AEZ file or is named like one: of two such files without -o, the second would be overwritten.
+fn check_output_name(Job { output, .. }: &Job) -> Result<(), Failure> {
+    if !is_aez(output) && !looks_like_aez(output) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "the output {} is an AEZ file or has the name of one: to decompress several files, name a folder with -o",
+        output.display()
+    )))
+}
+
+/// Whether a regular file begins like an AEZ file, whatever its name.
+fn looks_like_aez(path: &Path) -> bool {
+    // Opening a pipe would wait for its writer.
+    let file = path.is_file().then(|| File::open(path).ok()).flatten();
+    let start = file.and_then(|file| read_bounded(std::io::Read::take(file, 64), 64).ok()).flatten();
+    start.is_some_and(|start| !matches!(FileInfo::read(&start), Err(Error::NotAez(_))))
 }
 
 fn format(extension: &str) -> Result<Format, String> {

@@ -18,8 +18,9 @@ use aez_eval::{
 use clap::builder::PossibleValuesParser;
 
 use super::{
-    common::{Common, EffortArgs, LimitArgs, is_builtin},
+    common::{Common, EffortArgs, LimitArgs},
     failure::{Failure, without_hint},
+    jobs::{check_overwritten, pictures_of},
     output::{print_json, to_json, write_stdout},
     progress,
 };
@@ -42,7 +43,8 @@ pub struct Args {
     square: Option<u32>,
     /// Qualities of aez to measure, each 1 to 100; other codecs are measured over their whole range
     #[arg(
-        short = 'Q',
+        short,
+        short_alias = 'Q',
         long,
         value_name = "Q,Q,...",
         value_delimiter = ',',
@@ -68,6 +70,9 @@ pub struct Args {
     limits: LimitArgs,
 }
 
+/// The files of the web page.
+const PAGE_FILES: [&str; 4] = ["index.html", "results.json", "psnr.svg", "ms-ssim.svg"];
+
 /// The codecs to measure.
 struct Codecs<'m> {
     aez: Option<Sweep<'m>>,
@@ -80,14 +85,15 @@ impl Args {
             Some(folder) => anchors::read(folder, self.anchor_names.as_deref()).map_err(without_hint)?,
             None => Vec::new(),
         };
-        let paths = self.pictures()?;
+        let paths = pictures_of(&self.paths)?;
+        self.check_page(&paths, common)?;
         let codecs = self.codecs(common)?;
         let limits = self.limits.limits();
         let bar = progress::files(paths.len(), common.quiet);
         let (mut measured, mut samples) = (Vec::new(), Vec::new());
         let max_samples = if self.out.is_some() { self.page_pictures } else { 0 };
         for path in &paths {
-            bar.set_message(path.display().to_string());
+            progress::set_file(&bar, path);
             let done = self.read(path, &limits).and_then(|picture| {
                 let swept = codecs.aez.as_ref().map(|sweep| sweep.run(&picture)).transpose()?;
                 measured.push(codecs.measure(path, &picture, swept.as_ref())?);
@@ -97,7 +103,7 @@ impl Args {
                 Ok(())
             });
             if let Err(error) = done {
-                bar.suspend(|| Failure::in_file(path, error).print());
+                Failure::in_file(path, error).print();
             }
             bar.inc(1);
         }
@@ -107,13 +113,7 @@ impl Args {
         results.programs =
             codecs.others.iter().map(|other| (other.codec().name.into(), other.programs())).collect();
         if let Some(folder) = &self.out {
-            self.write_page(
-                folder,
-                &results,
-                &anchors,
-                &samples,
-                common.model.as_deref().filter(|name| !is_builtin(name)),
-            )?;
+            self.write_page(folder, &results, &anchors, &samples, common.model_file())?;
         }
         if self.json {
             print_json(&results)?;
@@ -123,17 +123,12 @@ impl Args {
         if failed == 0 { Ok(()) } else { Err(Failure::Files { failed, total }) }
     }
 
-    /// The files of the command line, and the pictures in its folders.
-    fn pictures(&self) -> aez_core::Result<Vec<PathBuf>> {
-        let mut found = Vec::new();
-        for path in &self.paths {
-            if path.is_dir() {
-                found.extend(aez_image::pictures_under(path)?);
-            } else {
-                found.push(path.clone());
-            }
-        }
-        Ok(found)
+    /// Checks that no file of the web page is a picture to measure or the model.
+    fn check_page(&self, pictures: &[PathBuf], common: &Common) -> Result<(), Failure> {
+        let Some(folder) = &self.out else { return Ok(()) };
+        let written = PAGE_FILES.map(|name| folder.join(name));
+        let read = pictures.iter().map(PathBuf::as_path).chain(common.model_file());
+        check_overwritten(read, written.iter().map(PathBuf::as_path))
     }
 
     /// The codecs of `--codecs`, without those whose programs are not installed, which are reported.
@@ -173,16 +168,17 @@ impl Args {
     ) -> Result<(), Failure> {
         fs::create_dir_all(folder).map_err(|e| Error::io("cannot create the folder", folder, e))?;
         let write = |name: &str, text: &str| aez_image::write_atomically(&folder.join(name), text.as_bytes());
-        write("results.json", &to_json(results)?)?;
+        let [page_name, results_name, psnr_name, ms_ssim_name] = PAGE_FILES;
+        write(results_name, &to_json(results)?)?;
         let draw = |metric| plot::draw(results, anchors, metric).map(|svg| (metric, svg));
         let plots = [draw(Metric::Psnr)?, draw(Metric::MsSsim)?];
-        write("psnr.svg", &plots[0].1)?;
-        write("ms-ssim.svg", &plots[1].1)?;
+        write(psnr_name, &plots[0].1)?;
+        write(ms_ssim_name, &plots[1].1)?;
         let training = model.and_then(training_curves);
         let mut page = Page::new(results);
         (page.plots, page.anchors, page.samples) = (&plots, anchors, samples);
         (page.training, page.square) = (training.as_deref(), self.square);
-        Ok(write("index.html", &page.html())?)
+        Ok(write(page_name, &page.html())?)
     }
 }
 

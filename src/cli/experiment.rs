@@ -58,7 +58,8 @@ struct Paper {
     seed: u64,
     /// Qualities of the compared files, each 1 to 100
     #[arg(
-        short = 'Q',
+        short,
+        short_alias = 'Q',
         long,
         value_name = "Q,Q,...",
         value_delimiter = ',',
@@ -87,7 +88,7 @@ impl Paper {
         let mut current: Option<Variant> = None;
         experiment.run(&data, &mut |variant, event| {
             if current.replace(variant) != Some(variant) && !common.quiet {
-                bar.suspend(|| log(&format!("variant {}", variant.name())));
+                log(&format!("variant {}", variant.name()));
             }
             progress::show(&bar, event, common.quiet);
         })?;

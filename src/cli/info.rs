@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::{
     common::{Common, is_builtin},
-    failure::{Failure, without_hint},
+    failure::Failure,
     files::read_input,
     output::{print_json, write_stdout},
+    text::escape,
 };
 
 /// Show the contents of an .aez file or of a model
@@ -37,7 +38,8 @@ impl Args {
         if is_builtin(&self.file) {
             return self.print_model(&aez::models::open(&self.file)?);
         }
-        let bytes = read_input(&self.file, Limits::default().max_memory).map_err(without_hint)?;
+        let bytes = read_input(&self.file, Limits::default().max_memory)
+            .map_err(|error| Failure::in_file(&self.file, error))?;
         match FileInfo::read(&bytes) {
             Ok(file) => self.print_file(Info { tiles: tiles(&file, common), file }),
             Err(Error::NotAez(_)) => self
@@ -105,5 +107,6 @@ fn tiles(file: &FileInfo, common: &Common) -> Option<u64> {
 }
 
 fn line(name: &str, value: impl Display) -> String {
-    format!("{name:<16} {value}\n")
+    // A file can contain any text.
+    format!("{:<16} {}\n", escape(name), escape(&value.to_string()))
 }

@@ -15,19 +15,25 @@ use super::{
     common::{Common, LimitArgs},
     failure::Failure,
     files::{check_output, format_of, read_picture, write_output},
+    jobs::{check_overwritten, pictures_of},
     output::{print_json, write_stdout},
+    progress,
+    text::escape,
 };
 
 /// Encode pictures as short texts, or decode such a text
 ///
-/// The texts are safe in URLs, HTML and JSON. For one picture the text is printed, for several pictures one line each:
-/// the text, a tab and the file's name.
+/// The texts are safe in URLs, HTML and JSON. For one picture the text is printed, for several pictures and for folders one line
+/// for each picture: the text, a tab and the file's name.
 #[derive(clap::Args)]
 #[command(override_usage = "aez preview [OPTIONS] IN...\n       aez preview --decode TEXT OUT [--size WxH]")]
 pub struct Args {
-    /// Pictures to read, or with --decode the picture to write; `-` is standard input or output
-    #[arg(required = true, value_name = "PATH")]
+    /// Pictures and folders of pictures to read, or with --decode the picture to write; `-` is standard input or output
+    #[arg(required_unless_present = "output", value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// The picture to write with --decode
+    #[arg(short, long, value_name = "OUT", requires = "decode", conflicts_with = "paths")]
+    output: Option<PathBuf>,
     /// Maximum number of bytes that the text represents, 16 to 200; three bytes are four characters
     #[arg(short, long, value_name = "N", default_value_t = DEFAULT_BYTES as u8, conflicts_with = "decode")]
     #[arg(value_parser = clap::value_parser!(u8).range(MIN_BYTES as i64..=MAX_BYTES as i64))]
@@ -57,41 +63,48 @@ impl Args {
     pub fn run(self, common: &Common) -> Result<(), Failure> {
         match &self.decode {
             Some(text) => self.decode(text, common),
-            None => self.print(common.load_model()?),
+            None => self.print(common),
         }
     }
 
     fn decode(&self, text: &str, common: &Common) -> Result<(), Failure> {
-        let [output] = self.paths.as_slice() else {
+        let ((Some(output), _) | (None, [output])) = (&self.output, self.paths.as_slice()) else {
             return Err(Failure::Usage("--decode makes one picture: name one file to write".into()));
         };
         let format = format_of(output).map_err(|e| Failure::Usage(e.to_string()))?;
+        let text_file = (text == "-").then_some(Path::new("-"));
+        check_overwritten(text_file.into_iter().chain(common.model_file()), [output.as_path()].into_iter())?;
         check_output(output, common.force)?;
         let model = common.load_model()?;
         let text = if text == "-" { read_text()? } else { text.to_owned() };
         let picture = preview::decode(model, text.trim(), self.size, &self.limits.limits())?;
-        write_output(output, &aez_image::encode(&picture, format)?)
+        write_output(output, &aez_image::encode(&picture, format)?, None)
     }
 
     /// Prints a preview of each picture. An error in one picture is printed, and the other pictures are still encoded.
-    fn print(&self, model: &Model) -> Result<(), Failure> {
+    fn print(&self, common: &Common) -> Result<(), Failure> {
+        let (paths, model) = (pictures_of(&self.paths)?, common.load_model()?);
+        let bar = progress::files(paths.len(), common.quiet);
         let mut previews = Vec::new();
-        for path in &self.paths {
+        for path in &paths {
+            progress::set_file(&bar, path);
             match self.encode(path, model) {
                 Ok(preview) => previews.push(preview),
                 Err(error) => {
                     Failure::in_file(path, error).print();
                 }
             }
+            bar.inc(1);
         }
+        bar.finish_and_clear();
         if self.json {
             print_json(&previews)?;
         } else {
             write_stdout(self.text(&previews).as_bytes())?;
         }
-        match self.paths.len() - previews.len() {
+        match paths.len() - previews.len() {
             0 => Ok(()),
-            failed => Err(Failure::Files { failed, total: self.paths.len() }),
+            failed => Err(Failure::Files { failed, total: paths.len() }),
         }
     }
 
@@ -103,9 +116,11 @@ impl Args {
     }
 
     fn text(&self, previews: &[Preview]) -> String {
-        let line = |Preview { path, preview, .. }: &Preview| match self.paths.len() {
-            1 => format!("{preview}\n"),
-            _ => format!("{preview}\t{path}\n"),
+        let is_one_file = matches!(self.paths.as_slice(), [path] if !path.is_dir());
+        let line = |Preview { path, preview, .. }: &Preview| match is_one_file {
+            true => format!("{preview}\n"),
+            // A line feed in a name would look like another picture.
+            false => format!("{preview}\t{}\n", escape(path)),
         };
         previews.iter().map(line).collect()
     }

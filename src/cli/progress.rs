@@ -1,14 +1,31 @@
 //! Progress bars on the standard error. They are not drawn where that is not a terminal.
 
-use std::time::Duration;
+use std::{path::Path, sync::Mutex, time::Duration};
 
 use aez_train::{log::Row, run::Event};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle, WeakProgressBar};
 
-use super::output::write_stdout;
+use super::{output::write_stdout, text::escape};
 
 /// Positions of the bar of a training run.
 const RUN_LENGTH: u64 = 10_000;
+
+/// The bar that is shown. A process has one at a time.
+static SHOWN: Mutex<Option<WeakProgressBar>> = Mutex::new(None);
+
+/// Runs a function that prints a line, without the bar in its way. Not to be nested.
+pub fn suspend(print: impl FnOnce()) {
+    let shown = SHOWN.lock().ok().and_then(|shown| shown.as_ref()?.upgrade());
+    match shown {
+        Some(bar) => bar.suspend(print),
+        None => print(),
+    }
+}
+
+/// Shows the name of the current file.
+pub fn set_file(bar: &ProgressBar, file: &Path) {
+    bar.set_message(escape(&file.display().to_string()));
+}
 
 /// A bar for work on several files. A single file has none.
 pub fn files(count: usize, quiet: bool) -> ProgressBar {
@@ -32,6 +49,9 @@ fn bar(length: u64, template: &str, hidden: bool) -> ProgressBar {
     let style = ProgressStyle::with_template(template).expect("a valid template");
     let bar = ProgressBar::new(length).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
+    if let Ok(mut shown) = SHOWN.lock() {
+        *shown = Some(bar.downgrade());
+    }
     bar
 }
 
@@ -50,17 +70,55 @@ pub fn show(bar: &ProgressBar, event: Event<'_>, quiet: bool) {
 
 /// Errors are ignored: training continues when the standard output is closed.
 fn print_row(row: &Row) {
-    let text = format!(
-        "epoch {:7.3}  {:8} tiles  loss: train {:.5}  validation {:.5}  test {:.5}  PSNR {:.3} dB  coded {:.1} bytes {:.3} dB  {:.0} s\n",
+    let _ = write_stdout(row_text(row).as_bytes());
+}
+
+fn row_text(row: &Row) -> String {
+    // Before the first step there is no training loss, and small data sets have no pictures for validation or test.
+    let figure = |value: f64, digits| match value.is_nan() {
+        true => "-".into(),
+        false => format!("{value:.digits$}"),
+    };
+    format!(
+        "epoch {:7.3}  {:8} tiles  loss: train {}  validation {}  test {}  PSNR {} dB  coded {} bytes {} dB  {:.0} s\n",
         row.epoch,
         row.tiles,
-        row.train_loss,
-        row.validation_loss,
-        row.test_loss,
-        row.validation_psnr,
-        row.coded_bytes,
-        row.coded_psnr,
+        figure(row.train_loss, 5),
+        figure(row.validation_loss, 5),
+        figure(row.test_loss, 5),
+        figure(row.validation_psnr, 3),
+        figure(row.coded_bytes, 1),
+        figure(row.coded_psnr, 3),
         row.seconds
-    );
-    let _ = write_stdout(text.as_bytes());
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_without_a_value_is_a_dash() {
+        let row = Row {
+            epoch: 0.0,
+            tiles: 0,
+            seconds: 1.0,
+            train_loss: 0.25,
+            validation_loss: f64::NAN,
+            test_loss: f64::NAN,
+            validation_psnr: f64::NAN,
+            estimated_bytes: f64::NAN,
+            coded_bytes: f64::NAN,
+            coded_psnr: 30.0,
+            learning_rate: 0.0,
+            gradient_norm: 0.0,
+        };
+        let text = row_text(&row);
+        assert!(
+            text.ends_with(
+                "loss: train 0.25000  validation -  test -  PSNR - dB  coded - bytes 30.000 dB  1 s\n"
+            ),
+            "{text}"
+        );
+    }
 }

@@ -15,7 +15,7 @@ use aez_train::{
     data::Dataset,
     recipe::{Init, Recipe},
     run::{self, Files, Options},
-    spec::Spec,
+    spec::{Source, Spec},
     start::{Weights, load_weights},
 };
 use candle_core::Device;
@@ -24,6 +24,7 @@ use clap::ValueEnum;
 use super::{
     common::{Common, is_builtin},
     failure::{Failure, log},
+    jobs::check_overwritten,
     progress,
 };
 
@@ -122,21 +123,20 @@ impl Args {
         if !self.resume && !common.force {
             self.check_files()?;
         }
+        self.check_inputs()?;
         let options = self.options(common.open_device()?)?;
         let bar = progress::run(common.quiet);
         bar.set_message("reading pictures");
         let data = Dataset::open(&self.data, options.config.tile, &Limits::default())?;
-        bar.suspend(|| {
-            data.skipped().iter().for_each(|skipped| log(skipped));
-            if !common.quiet {
-                let tiles = data.tile_len();
-                let (validation, test) = (data.validation().len() / tiles, data.test().len() / tiles);
-                log(&format!(
-                    "{} pictures for training, {validation} for validation, {test} for test",
-                    data.len()
-                ));
-            }
-        });
+        data.skipped().iter().for_each(|skipped| log(skipped));
+        if !common.quiet {
+            let tiles = data.tile_len();
+            let (validation, test) = (data.validation().len() / tiles, data.test().len() / tiles);
+            log(&format!(
+                "{} pictures for training, {validation} for validation, {test} for test",
+                data.len()
+            ));
+        }
         run::train(&data, &options, &mut |event| progress::show(&bar, event, common.quiet))?;
         bar.finish_and_clear();
         if !common.quiet {
@@ -145,17 +145,43 @@ impl Args {
         Ok(())
     }
 
+    /// The files that the run writes.
+    fn files(&self) -> [PathBuf; 5] {
+        let Files { checkpoint, log, curves, samples, .. } = Files::beside(&self.out);
+        [self.out.clone(), checkpoint, log, curves, samples]
+    }
+
     /// Checks that none of the files of the run exists.
     fn check_files(&self) -> Result<(), Error> {
-        let files = Files::beside(&self.out);
-        let files = [&self.out, &files.checkpoint, &files.log, &files.curves, &files.samples];
-        match files.into_iter().find(|file| file.exists()) {
+        match self.files().iter().find(|file| file.exists()) {
             Some(file) => Err(Error::Misuse(format!(
                 "{} exists; --resume continues an earlier run, --force starts again and overwrites it",
                 file.display()
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Checks that none of the files of the run is read as training data or as initial weights.
+    fn check_inputs(&self) -> Result<(), Failure> {
+        let files = self.files();
+        if !files.iter().any(|file| file.exists()) {
+            return Ok(());
+        }
+        let mut read: Vec<PathBuf> = Vec::new();
+        for spec in &self.data {
+            match &spec.source {
+                Source::Stl10(folder) => {
+                    read.extend(["train_X.bin", "test_X.bin"].map(|name| folder.join(name)))
+                }
+                Source::Folder(folder) => read.extend(aez_image::pictures_under(folder)?),
+            }
+        }
+        match &self.init {
+            Some(Start::Weights(name)) if !self.resume && !is_builtin(name) => read.push(name.clone()),
+            _ => {}
+        }
+        check_overwritten(read.iter().map(PathBuf::as_path), files.iter().map(PathBuf::as_path))
     }
 
     fn options(&self, device: Device) -> Result<Options, Failure> {

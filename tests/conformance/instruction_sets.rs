@@ -99,12 +99,12 @@ fn pictures_are_decoded_the_same_on_every_instruction_set() {
         files(&PathBuf::from(std::env::var_os("AEZ_PICTURES").expect("AEZ_PICTURES names a folder")));
     let work = tempfile::tempdir().unwrap();
     let folder = |name: &str| work.path().join(name);
-    aez("", &["compress", "-q"], &folder("coded"), &pictures);
+    aez("", &["compress", "--quiet"], &folder("coded"), &pictures);
     let coded = files(&folder("coded"));
     let mut found: Vec<(Vec<String>, Vec<Vec<u8>>)> = Vec::new();
     for (simd, threads) in settings() {
         let decoded = folder(&format!("{simd}-{threads}"));
-        aez(simd, &["decompress", "-q", "--threads", threads], &decoded, &coded);
+        aez(simd, &["decompress", "--quiet", "--threads", threads], &decoded, &coded);
         let read = |file: &PathBuf| aez_image::read(file, &Limits::default()).unwrap().rgb;
         let pixels = files(&decoded).iter().map(read).collect();
         let mut printer = Command::new(std::env::current_exe().unwrap());

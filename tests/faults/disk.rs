@@ -103,14 +103,10 @@ fn a_folder_without_write_permission_is_an_error() {
 #[test]
 fn an_input_that_is_missing_or_no_file_is_an_error() {
     let folder = folder();
-    fs::create_dir(folder.path("folder.png")).unwrap();
     std::os::unix::fs::symlink("nowhere", folder.path("dangling.png")).unwrap();
-    for (input, reason) in [
-        ("gone.png", "No such file"),
-        ("dangling.png", "No such file"),
-        ("folder.png", "Is a directory"),
-        ("folder.png/x.png", "No such file"),
-    ] {
+    for (input, reason) in
+        [("gone.png", "No such file"), ("dangling.png", "No such file"), ("folder/x.png", "No such file")]
+    {
         for command in ["compress", "decompress"] {
             let output = folder.command(&[command, input, "out.bin.aez.png"]).output().unwrap();
             if command == "decompress" {
