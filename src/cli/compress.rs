@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use aez_core::{Encoder, Picture, Quality};
+use aez_core::{Encoder, Picture, Quality, info::FileInfo};
 use aez_image::{PictureFormat, has_picture_name, looks_like_picture};
 
 use super::{
     batch::run_all,
     common::{Common, EffortArgs, LimitArgs, quantity},
     failure::{Failure, warn},
-    files::read_picture,
+    files::{in_srgb, read_picture},
     jobs::{Job, Kind, Paths, is_aez},
     standard::is_standard_output,
 };
@@ -32,9 +32,12 @@ pub struct Args {
     target_psnr: Option<f64>,
     #[command(flatten)]
     effort: EffortArgs,
-    /// Leave out the colour profile and the EXIF data
+    /// Leave out EXIF and XMP data, and the colour profile, after converting the colours to sRGB
     #[arg(long)]
     strip: bool,
+    /// Keep the colours of fully transparent pixels, instead of those that take the fewest bytes
+    #[arg(long)]
+    exact: bool,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -51,14 +54,16 @@ impl Args {
         let encoder = Encoder::new(common.load_model()?)
             .quality(Quality::new(self.quality)?)
             .effort(self.effort.effort)
+            .exact(self.exact)
             .keep_metadata(!self.strip);
         let limits = self.limits.limits();
         run_all(&jobs, &self.paths, common, |Job { input, .. }| {
-            let picture = read_picture(input, &limits)?;
-            let (bytes, remark) = self.encode(&encoder, &picture)?;
-            if let Some(remark) = remark {
-                warn(input, &remark);
+            let mut picture = read_picture(input, &limits)?;
+            if self.strip {
+                picture = in_srgb(input, picture);
             }
+            let (bytes, remark) = self.encode(&encoder, &picture)?;
+            remark.into_iter().chain(weight_of_metadata(&bytes)?).for_each(|remark| warn(input, &remark));
             Ok(bytes)
         })
     }
@@ -82,6 +87,14 @@ impl Args {
             Ok((encoder.encode(picture)?, None))
         }
     }
+}
+
+/// A remark on metadata that take more bytes than the picture.
+fn weight_of_metadata(file: &[u8]) -> aez_core::Result<Option<String>> {
+    let info = FileInfo::read(file)?;
+    let metadata = info.icc_bytes + info.exif_bytes + info.xmp_bytes;
+    let remark = || format!("its metadata take {metadata} of {} bytes: --strip leaves them out", file.len());
+    Ok((2 * metadata > file.len()).then(remark))
 }
 
 fn decibels(text: &str) -> Result<f64, String> {

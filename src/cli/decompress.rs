@@ -45,7 +45,7 @@ impl Args {
         let decoder = Decoder::new(common.load_model()?).limits(limits);
         run_all(&jobs, &self.paths, common, |job| {
             let picture = decoder.decode(&read_input(&job.input, limits.max_memory)?)?;
-            aez_image::encode(&picture, self.format_of(job)?)
+            encode_picture(&picture, &job.output, self.format_of(job)?)
         })
     }
 

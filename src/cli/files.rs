@@ -11,7 +11,7 @@ use aez_core::{Error, LimitKind, Limits, Picture};
 use aez_image::{OutputFile, PictureFormat, Target};
 
 use super::{
-    failure::Failure,
+    failure::{Failure, warn},
     output::write_stdout,
     standard::{is_standard_input, is_standard_output, name_of_input},
 };
@@ -61,13 +61,31 @@ pub fn read_input(input: &Path, max: u64) -> aez_core::Result<Vec<u8>> {
     bytes.ok_or(Error::Limit { limit: LimitKind::FileSize, found: max.saturating_add(1), allowed: max })
 }
 
-/// Reads a picture from a file or from the standard input.
+/// Reads a picture from a file or from the standard input. Prints warnings of what of it could not be used.
 pub fn read_picture(input: &Path, limits: &Limits) -> aez_core::Result<Picture> {
-    if is_standard_input(input) {
-        aez_image::decode(&read_input(input, limits.max_memory)?, limits)
+    let (picture, warnings) = if is_standard_input(input) {
+        aez_image::decode_with_warnings(&read_input(input, limits.max_memory)?, limits)?
     } else {
-        aez_image::read(input, limits)
+        aez_image::read_with_warnings(input, limits)?
+    };
+    warnings.iter().for_each(|warning| warn(input, warning));
+    Ok(picture)
+}
+
+/// Converts the colours of a picture to sRGB. Prints a warning where its profile cannot be used.
+pub fn in_srgb(input: &Path, picture: Picture) -> Picture {
+    let (picture, is_converted) = aez_image::to_srgb(picture);
+    if !is_converted {
+        warn(input, "its colour profile cannot be used: its colours are taken as sRGB");
     }
+    picture
+}
+
+/// The bytes of a picture file. Prints warnings of what was left out.
+pub fn encode_picture(picture: &Picture, output: &Path, format: PictureFormat) -> aez_core::Result<Vec<u8>> {
+    let (bytes, warnings) = aez_image::encode_with_warnings(picture, format)?;
+    warnings.iter().for_each(|warning| warn(output, warning));
+    Ok(bytes)
 }
 
 /// The picture format for an output: that of its extension, and PNG for the standard output.

@@ -86,6 +86,7 @@ impl Info {
             ("alpha", file.alpha_bytes),
             ("ICC profile", file.icc_bytes),
             ("EXIF", file.exif_bytes),
+            ("XMP", file.xmp_bytes),
             ("other sections", file.unknown_bytes),
         ] {
             if bytes > 0 {

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     common::{Common, LimitArgs},
     failure::Failure,
-    files::{check_output, format_of, read_picture, write_output},
+    files::{check_output, encode_picture, format_of, in_srgb, read_picture, write_output},
     jobs::{check_overwritten, pictures_of},
     output::{print_json, write_stdout},
     progress,
@@ -78,7 +78,7 @@ impl Args {
         let model = common.load_model()?;
         let text = if text == "-" { read_text()? } else { text.to_owned() };
         let picture = preview::decode(model, text.trim(), self.size, &self.limits.limits())?;
-        write_output(output, &aez_image::encode(&picture, format)?, None)
+        write_output(output, &encode_picture(&picture, output, format)?, None)
     }
 
     /// Prints a preview of each picture. An error in one picture is printed, and the other pictures are still encoded.
@@ -109,7 +109,8 @@ impl Args {
     }
 
     fn encode(&self, path: &Path, model: &Model) -> aez_core::Result<Preview> {
-        let picture = read_picture(path, &self.limits.limits())?;
+        // A preview has no profile.
+        let picture = in_srgb(path, read_picture(path, &self.limits.limits())?);
         let preview = preview::encode(model, &picture, self.bytes.into())?;
         let (width, height) = (picture.width, picture.height);
         Ok(Preview { path: path.display().to_string(), preview, width, height })
