@@ -343,7 +343,9 @@ def read_file(data, model):
         "coder": ["zstd", "range"][coder], "model_id": model_id.hex(),
     }  # fmt: skip
     if 1 in sections:
-        result["alpha"] = read_alpha(sections[1], width, height)
+        alpha = read_alpha(sections[1], width, height)
+        if min(alpha) < 255:
+            result["alpha"] = alpha
     for kind, name in (0x80, "icc"), (0x81, "exif"), (0x82, "xmp"):
         if kind in sections:
             section = Bytes(sections[kind])

@@ -27,17 +27,20 @@ fn picture(data: &[u8]) -> Option<(Picture, Quality)> {
     let rgb = (0..3 * count).map(|at| level(if gray { at / 3 } else { at })).collect();
     let alpha = (kind & 2 == 2).then(|| (0..count).map(|at| level(at + 1) ^ opacity).collect());
     let exif = (kind & 4 == 4).then(|| pixels.to_vec());
-    let picture = Picture::from_rgb(width, height, rgb).with_gray(gray).with_alpha(alpha).with_exif(exif);
+    let xmp = (kind & 8 == 8).then(|| pixels.to_vec());
+    let picture = Picture::from_rgb(width, height, rgb).with_gray(gray).with_alpha(alpha);
+    let picture = picture.with_exif(exif).with_xmp(xmp);
     Some((picture, Quality::new(1 + quality % 100).expect("1 to 100")))
 }
 
 fuzz_target!(|data: &[u8]| {
     let Some((picture, quality)) = picture(data) else { return };
     let model = MODEL.tiled().expect("a tiled model");
-    let latents = model.latents_of(&picture).expect("a picture");
+    // All pixels count, the hidden ones too.
+    let latents = model.latents_of(&picture.clone().with_alpha(None)).expect("a picture");
     let tables = model.prior().at(quality);
     let symbols = quantize(&latents, &tables, quality, LAMBDA).expect("latents");
-    let file = Encoder::new(&MODEL).quality(quality).encode(&picture).expect("a small picture");
+    let file = Encoder::new(&MODEL).quality(quality).exact(true).encode(&picture).expect("a small picture");
     let container = Container::parse(&file, &Limits::default()).expect("a valid file");
     for coder in [Coder::Range, Coder::Zstd] {
         let coded = encode_with(coder, &symbols, &tables).expect("symbols in range");
@@ -50,4 +53,5 @@ fuzz_target!(|data: &[u8]| {
     let decoded = Decoder::new(&MODEL).decode(&file).expect("a valid file");
     assert_eq!((decoded.width, decoded.height, decoded.gray), (picture.width, picture.height, picture.gray));
     assert_eq!((decoded.alpha, decoded.exif), (picture.alpha, picture.exif));
+    assert_eq!(decoded.xmp, picture.xmp);
 });

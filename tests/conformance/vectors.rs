@@ -7,7 +7,8 @@ use super::{MODELS, PreviewRecord, Record, assert_near, bytes, hex, json, model,
 
 /// The content of a file as decoded by this library.
 pub fn record(file: &[u8], model_name: &str, model: &Model) -> Record {
-    let Container { header, payload, icc, exif, xmp, .. } = Container::parse(file, &Limits::default()).unwrap();
+    let Container { header, payload, icc, exif, xmp, .. } =
+        Container::parse(file, &Limits::default()).unwrap();
     let model = model.tiled().unwrap();
     let edge = model.tile() as u32;
     let shape = Shape {

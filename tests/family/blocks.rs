@@ -1,9 +1,12 @@
 //! The family: average colours of square blocks. The quality determines the size of the blocks and the number of levels.
 //! Each level is entropy-coded with a table that depends on the level of the block before.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    borrow::Cow,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use aez::{Error, Limits, Model, Picture, Quality, Result};
@@ -99,7 +102,7 @@ impl Codec for Blocks {
         serde_json::json!({ "model_id": self.id.to_string() })
     }
 
-    fn analyse<'a>(&'a self, picture: &'a Picture) -> Result<Box<dyn Analysis + 'a>> {
+    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>> {
         Ok(Box::new(Averages { picture }))
     }
 
@@ -132,12 +135,12 @@ impl Codec for Blocks {
 
 /// A picture that is encoded as averages of blocks.
 struct Averages<'a> {
-    picture: &'a Picture,
+    picture: Cow<'a, Picture>,
 }
 
 impl Analysis for Averages<'_> {
     fn encode(&self, settings: &Settings) -> Result<Payload> {
-        let &Picture { width, height, gray, .. } = self.picture;
+        let Picture { width, height, gray, .. } = *self.picture;
         let grid = Grid::new(width, height, gray, settings.quality);
         let mut averages = vec![(0.0, 0.0); grid.count() as usize];
         for (place, pixel) in (0..).zip(self.picture.rgb.as_chunks::<3>().0) {

@@ -24,7 +24,8 @@ pub fn with_address_space(bytes: u64) -> String {
 fn claim(width: u32, height: u32, coder: Coder, payload: &[u8], alpha: bool) -> Vec<u8> {
     let (family, quality, model) = (Family::TILED, Quality::REFERENCE, tiny().id());
     let header = Header { family, width, height, gray: false, quality, coder, model };
-    let container = Container { header, payload: payload.to_vec(), alpha: None, icc: None, exif: None, xmp: None };
+    let container =
+        Container { header, payload: payload.to_vec(), alpha: None, icc: None, exif: None, xmp: None };
     if !alpha {
         return container.to_bytes().unwrap();
     }

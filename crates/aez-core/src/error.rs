@@ -69,8 +69,10 @@ pub enum Error {
         /// Size of the smallest file that was found, in bytes.
         smallest: u64,
     },
-    /// No setting of the encoder that was tried reaches this quality.
-    #[error("the picture does not reach {target} dB: the best setting gives {best:.2} dB")]
+    /// None of the settings that were tried reaches this quality. A greater effort may.
+    #[error(
+        "the picture does not reach {target} dB: the best of the settings that were tried gives {best:.2} dB"
+    )]
     PsnrUnreachable {
         /// Requested peak signal-to-noise ratio in decibels.
         target: f64,

@@ -1,5 +1,7 @@
 //! A picture to the bytes of an `.aez` file.
 
+use std::borrow::Cow;
+
 use super::{Analysis, Payload, Settings};
 use crate::{
     container::{Header, Metadata, Sections},
@@ -26,6 +28,7 @@ pub struct Encoder<'m> {
     settings: Settings,
     effort: u8,
     keep_metadata: bool,
+    exact: bool,
 }
 
 impl<'m> Encoder<'m> {
@@ -33,7 +36,7 @@ impl<'m> Encoder<'m> {
     #[must_use]
     pub fn new(model: &'m Model) -> Self {
         let settings = Settings::new(Quality::default());
-        Self { model, settings, effort: 0, keep_metadata: true }
+        Self { model, settings, effort: 0, keep_metadata: true, exact: false }
     }
 
     /// Sets the quality. Default [`Quality::REFERENCE`].
@@ -57,6 +60,14 @@ impl<'m> Encoder<'m> {
     #[must_use]
     pub fn keep_metadata(mut self, keep: bool) -> Self {
         self.keep_metadata = keep;
+        self
+    }
+
+    /// Sets whether the colours of fully transparent pixels are encoded like all others. Default false: they are replaced by colours that
+    /// take few bytes, so that the file depends on what is visible only.
+    #[must_use]
+    pub fn exact(mut self, exact: bool) -> Self {
+        self.exact = exact;
         self
     }
 
@@ -97,8 +108,22 @@ impl<'m> Encoder<'m> {
         };
         let alpha = picture.alpha.as_deref().filter(|alpha| !is_opaque(alpha));
         let sections = Sections::pack(alpha, picture.width, metadata)?;
-        let analysis = self.model.codec().analyse(picture)?;
+        let analysis = self.model.codec().analyse(self.colours(picture)?)?;
         Ok(Analysed { encoder: *self, picture, sections, analysis })
+    }
+
+    /// The picture that is given to the family: one of which all pixels matter, or one whose hidden colours are replaced.
+    fn colours<'a>(&self, picture: &'a Picture) -> Result<Cow<'a, Picture>> {
+        let &Picture { width, height, gray, .. } = picture;
+        let of = |rgb| Picture::from_rgb(width, height, rgb).with_gray(gray);
+        match &picture.alpha {
+            Some(alpha) if alpha.contains(&0) => Ok(Cow::Owned(if self.exact {
+                of(picture.rgb.clone())
+            } else {
+                of(picture.visible_rgb()?.into_owned()).with_alpha(Some(alpha.clone()))
+            })),
+            _ => Ok(Cow::Borrowed(picture)),
+        }
     }
 }
 
@@ -176,6 +201,11 @@ impl Analysed<'_> {
 
     pub(super) fn picture(&self) -> &Picture {
         self.picture
+    }
+
+    /// The opacities of the pixels, if those of opacity 0 do not matter.
+    pub(super) fn opacities(&self) -> Option<&[u8]> {
+        self.picture.alpha.as_deref().filter(|_| !self.encoder.exact)
     }
 
     pub(super) fn model(&self) -> &Model {

@@ -16,6 +16,8 @@ pub use decode::Decoder;
 pub(crate) use encode::check_picture;
 pub use encode::{Analysed, Encoder};
 
+use std::borrow::Cow;
+
 use crate::{
     container::{Family, Header, ModelId},
     entropy::Coder,
@@ -41,12 +43,13 @@ pub trait Codec: Send + Sync {
         None
     }
 
-    /// Analyses a picture: the part of encoding that does not depend on the settings. Only the pixels matter; alpha and metadata are
-    /// encoded by the caller. The picture is not empty.
+    /// Analyses a picture: the part of encoding that does not depend on the settings. Alpha and metadata are encoded by the caller.
+    /// Pixels with an opacity of 0 may be decoded to any colours; the caller has given them such that take few bytes. The picture is not
+    /// empty.
     ///
     /// # Errors
     /// [`Error::Backend`](crate::Error::Backend) when the device that runs the network fails.
-    fn analyse<'a>(&'a self, picture: &'a Picture) -> Result<Box<dyn Analysis + 'a>>;
+    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>>;
 
     /// Number of bytes that [`Codec::decode`] holds at once, including the pixels that it returns.
     fn memory(&self, header: &Header) -> u64;

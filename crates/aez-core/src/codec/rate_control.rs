@@ -8,7 +8,7 @@ use super::{Analysed, Analysis, Encoder, Settings};
 use crate::{
     error::{Error, Result},
     limits::Limits,
-    picture::{Picture, mse_of_rgb, psnr_of_mse},
+    picture::{Picture, mse_of_visible, psnr_of_mse},
     symbols::Quality,
 };
 
@@ -34,8 +34,8 @@ impl Encoder<'_> {
         }
     }
 
-    /// Encodes a picture with the fewest bytes that reach a peak signal-to-noise ratio of `target` decibels over the whole picture, and
-    /// returns them with the ratio reached. It exceeds the target considerably where even the smallest file is better. The encoder's
+    /// Encodes a picture with the fewest bytes that reach a peak signal-to-noise ratio of `target` decibels over the visible
+    /// pixels, and returns them with the ratio reached. It exceeds the target considerably where even the smallest file is better. The encoder's
     /// own quality is ignored.
     ///
     /// # Errors
@@ -81,7 +81,7 @@ fn reach(
         nearest = *settings;
         let payload = analysis.encode(settings)?;
         let decoded = codec.decode(&analysed.header(settings, &payload), &payload.bytes, &Limits::NONE)?;
-        let reached = psnr_of_mse(mse_of_rgb(&original.rgb, &decoded));
+        let reached = psnr_of_mse(mse_of_visible(&original.rgb, &decoded, analysed.opacities()));
         highest = highest.max(reached);
         if reached >= target {
             let file = analysed.assemble(settings, &payload)?;

@@ -1,9 +1,10 @@
 //! Pictures in memory: the pixel buffer, scaling, and the distance between two pictures.
 
+mod fill;
 mod metrics;
 pub mod resample;
 
-pub(crate) use metrics::mse_of_rgb;
+pub(crate) use metrics::mse_of_visible;
 pub use metrics::{mse, psnr, psnr_of_mse};
 
 /// A decoded picture with 8 bits per channel, in upright orientation.

@@ -1,14 +1,19 @@
 //! The tiled family as a [`Codec`].
 
-use super::{TiledModel, quantize, refine};
+use std::borrow::Cow;
+
+use super::{
+    TiledModel, quantize,
+    refine::{self, Search},
+};
 use crate::{
     codec::{Analysis, Codec, Payload, Settings},
     container::{Family, Header, ModelId},
-    entropy,
+    entropy::{self, Tables},
     error::Result,
     limits::Limits,
     picture::Picture,
-    symbols::Latents,
+    symbols::{Latents, Symbols},
 };
 
 impl Codec for TiledModel {
@@ -28,8 +33,9 @@ impl Codec for TiledModel {
         Some(self.tile() as u32)
     }
 
-    fn analyse<'a>(&'a self, picture: &'a Picture) -> Result<Box<dyn Analysis + 'a>> {
-        Ok(Box::new(AnalysedTiles { model: self, picture, latents: self.latents_of(picture)? }))
+    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>> {
+        let latents = self.latents_of(&picture)?;
+        Ok(Box::new(AnalysedTiles { model: self, picture, latents }))
     }
 
     /// The pixels, and each latent as an integer and as a float.
@@ -51,7 +57,7 @@ impl Codec for TiledModel {
 /// A picture with its latents.
 struct AnalysedTiles<'a> {
     model: &'a TiledModel,
-    picture: &'a Picture,
+    picture: Cow<'a, Picture>,
     latents: Latents,
 }
 
@@ -59,20 +65,47 @@ impl Analysis for AnalysedTiles<'_> {
     fn encode(&self, settings: &Settings) -> Result<Payload> {
         let tables = self.model.prior().at(settings.quality);
         let symbols = quantize::quantize(&self.latents, &tables, settings.quality, lambda(settings))?;
+        let symbols = self.without_hidden(symbols, &tables)?;
         let (coder, bytes) = entropy::encode(&symbols, &tables)?;
         Ok(Payload { coder, bytes })
     }
 
     fn refine(&self, settings: &Settings, effort: u8) -> Result<Option<Box<dyn Analysis + '_>>> {
-        let Self { model, picture, ref latents } = *self;
-        let (quality, rounds) = (settings.quality, refine::rounds(effort));
-        let latents = refine::refine(model, picture, latents, quality, lambda(settings), rounds)?;
-        Ok(Some(Box::new(AnalysedTiles { model, picture, latents })))
+        let Self { model, picture, latents } = self;
+        let search =
+            Search { quality: settings.quality, lambda: lambda(settings), rounds: refine::rounds(effort) };
+        let latents = refine::refine(model, picture, latents, &search)?;
+        Ok(Some(Box::new(AnalysedTiles { model, picture: Cow::Borrowed(picture), latents })))
     }
 
     fn unquantized(&self) -> Result<Option<Vec<u8>>> {
-        let &Picture { width, height, gray, .. } = self.picture;
+        let Picture { width, height, gray, .. } = *self.picture;
         self.model.synthesize_picture(&self.latents, width, height, gray).map(Some)
+    }
+}
+
+impl AnalysedTiles<'_> {
+    /// The symbols, but those that take the fewest bits for tiles of which nothing is visible.
+    fn without_hidden(&self, symbols: Symbols, tables: &Tables) -> Result<Symbols> {
+        if self.picture.alpha.is_none() {
+            return Ok(symbols);
+        }
+        let grid = self.model.grid(self.picture.width, self.picture.height);
+        let is_hidden = |tile: usize| !grid.visible(self.picture.alpha.as_deref(), tile).any(|pixel| pixel);
+        let hidden: Vec<usize> = (0..grid.len()).filter(|&tile| is_hidden(tile)).collect();
+        if hidden.is_empty() {
+            return Ok(symbols);
+        }
+        let bits = |channel: usize, symbol: i32| tables.bits(channel, symbol);
+        let cheapest = |channel: usize| {
+            tables.range(channel).min_by(|&a, &b| bits(channel, a).total_cmp(&bits(channel, b))).unwrap_or(0)
+        };
+        let fewest: Vec<i32> = (0..self.model.latents()).map(cheapest).collect();
+        let mut values = symbols.values().to_vec();
+        for tile in hidden {
+            values[tile * fewest.len()..][..fewest.len()].copy_from_slice(&fewest);
+        }
+        Symbols::new(symbols.shape(), values)
     }
 }
 

@@ -62,15 +62,18 @@ impl TileGrid {
         }
     }
 
-    /// For each pixel of a tile, 1 within the picture and 0 outside.
+    /// For each pixel of a tile, whether it matters: whether it lies within the picture, and its opacity, if there are opacities, is
+    /// not 0.
     ///
     /// # Panics
-    /// When there is no such tile.
-    pub fn inside(&self, index: usize) -> impl Iterator<Item = f32> {
+    /// When there is no such tile, or the plane does not have the picture's size.
+    pub fn visible(&self, alpha: Option<&[u8]>, index: usize) -> impl Iterator<Item = bool> {
         let (left, top) = self.corner(index);
-        let (edge, columns, rows) =
-            (self.edge as usize, self.width as usize - left, self.height as usize - top);
-        (0..edge * edge).map(move |place| f32::from(place % edge < columns && place / edge < rows))
+        let (edge, width, height) = (self.edge as usize, self.width as usize, self.height as usize);
+        (0..edge * edge).map(move |place| {
+            let (x, y) = (left + place % edge, top + place / edge);
+            x < width && y < height && alpha.is_none_or(|alpha| alpha[y * width + x] > 0)
+        })
     }
 
     /// Copies the part of tile `index` within the picture to its position in the interleaved bytes. Values are clamped to [0, 1] and

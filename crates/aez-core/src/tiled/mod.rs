@@ -8,6 +8,7 @@ mod backward;
 mod calibrate;
 mod codec;
 mod config;
+mod correct;
 pub mod deblock;
 mod file;
 mod grid;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Config, Parameters, Quantizer, Storage, TileGrid,
     backend::{Backend, Processor},
-    deblock,
+    correct, deblock,
     file::{self, ModelFile},
     network::Source,
     refine::average_channels,
@@ -259,7 +259,8 @@ impl TiledModel {
         if latents.is_empty() { Ok(Vec::new()) } else { self.backend.synthesis_gradient(latents, gradient) }
     }
 
-    /// The latents of a picture in base steps: the first part of encoding.
+    /// The latents of a picture in base steps: the first part of encoding. They are those of the analysis network, but for tiles whose
+    /// mean colour they miss; for these they are searched.
     ///
     /// # Errors
     /// [`Error::Backend`].
@@ -267,13 +268,21 @@ impl TiledModel {
         let grid = self.grid(picture.width, picture.height);
         let tile_len = self.parts.config.tile_len();
         let mut values = Vec::with_capacity(grid.len() * self.latents());
+        let mut candidates = Vec::new();
         let mut tiles = vec![0.0; tile_len * self.tiles_at_once.min(grid.len()).max(1)];
         for first in (0..grid.len()).step_by(tiles.len() / tile_len) {
-            let group = tiles.chunks_exact_mut(tile_len).zip(first..grid.len());
-            let count = group.map(|(tile, index)| grid.cut(&picture.rgb, index, tile)).count();
+            let mut count = 0;
+            for (tile, index) in tiles.chunks_exact_mut(tile_len).zip(first..grid.len()) {
+                grid.cut(&picture.rgb, index, tile);
+                if correct::is_candidate(tile, self.tile()) {
+                    candidates.push(index);
+                }
+                count += 1;
+            }
             values.extend(self.analyse(&tiles[..count * tile_len])?);
         }
         self.quantizer().normalize(&mut values);
+        correct::correct(self, picture, &candidates, &mut values)?;
         Latents::new(self.latent_shape(&grid), values)
     }
 

@@ -9,7 +9,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-use super::{TileGrid, TiledModel, quantize, sensitivity};
+use super::{TiledModel, quantize, sensitivity};
 use crate::{
     entropy::Tables,
     error::Result,
@@ -27,46 +27,67 @@ pub(super) fn rounds(effort: u8) -> usize {
     3 * usize::from(effort).pow(2)
 }
 
+/// What a search aims at, and how long it takes.
+pub(super) struct Search {
+    /// The quality at which the latents will be quantized.
+    pub quality: Quality,
+    /// The weight of the rate.
+    pub lambda: f32,
+    /// Number of times that the gradient is computed.
+    pub rounds: usize,
+}
+
 /// Improves the latents of a picture. The cost of each tile, its squared error plus `lambda` times its bits in squared steps, is
 /// lower or the same.
 pub(super) fn refine(
     model: &TiledModel,
     picture: &Picture,
     latents: &Latents,
-    quality: Quality,
-    lambda: f32,
-    rounds: usize,
+    search: &Search,
 ) -> Result<Latents> {
-    let grid = model.grid(picture.width, picture.height);
-    let channels = model.latents();
+    let tiles: Vec<usize> = (0..model.grid(picture.width, picture.height).len()).collect();
+    Latents::new(latents.shape(), refine_tiles(model, picture, &tiles, latents.values(), search)?)
+}
+
+/// Improves the latents of some tiles of a picture, which are given as one row for each.
+pub(super) fn refine_tiles(
+    model: &TiledModel,
+    picture: &Picture,
+    tiles: &[usize],
+    latents: &[f32],
+    search: &Search,
+) -> Result<Vec<f32>> {
+    let &Search { quality, lambda, rounds } = search;
     let tables = model.prior().at(quality);
     let objective = Objective { model, tables: &tables, quality, lambda, gray: picture.gray };
-    let mut refined = Vec::with_capacity(latents.values().len());
-    for (group, exact) in latents.values().chunks(TILES_AT_ONCE * channels).enumerate() {
-        let target = Target::new(model, picture, &grid, group * TILES_AT_ONCE, exact.len() / channels);
-        refined.extend(objective.refine(&target, exact, rounds)?);
+    let mut refined = Vec::with_capacity(latents.len());
+    let rows = latents.chunks(TILES_AT_ONCE * model.latents());
+    for (tiles, exact) in tiles.chunks(TILES_AT_ONCE).zip(rows) {
+        refined.extend(objective.refine(&Target::new(model, picture, tiles), exact, rounds)?);
     }
-    Latents::new(latents.shape(), refined)
+    Ok(refined)
 }
 
 /// The tiles that the decoder should reproduce.
 struct Target {
     /// Values in [0, 1], channels last.
     tiles: Vec<f32>,
-    /// For each value, 1 within the picture and 0 outside.
-    inside: Vec<f32>,
+    /// For each value, 1 where it is visible in the picture, and 0 elsewhere.
+    visible: Vec<f32>,
     count: usize,
 }
 
 impl Target {
-    fn new(model: &TiledModel, picture: &Picture, grid: &TileGrid, first: usize, count: usize) -> Self {
-        let tile_len = model.config().tile_len();
-        let (mut tiles, mut inside) = (vec![0.0; count * tile_len], Vec::with_capacity(count * tile_len));
-        for (tile, index) in tiles.chunks_exact_mut(tile_len).zip(first..) {
+    fn new(model: &TiledModel, picture: &Picture, indices: &[usize]) -> Self {
+        let grid = model.grid(picture.width, picture.height);
+        let (count, tile_len) = (indices.len(), model.config().tile_len());
+        let (mut tiles, mut visible) = (vec![0.0; count * tile_len], Vec::with_capacity(count * tile_len));
+        for (tile, &index) in tiles.chunks_exact_mut(tile_len).zip(indices) {
             grid.cut(&picture.rgb, index, tile);
-            inside.extend(grid.inside(index).flat_map(|inside| [inside; 3]));
+            let pixels = grid.visible(picture.alpha.as_deref(), index);
+            visible.extend(pixels.flat_map(|pixel| [f32::from(pixel); 3]));
         }
-        Self { tiles, inside, count }
+        Self { tiles, visible, count }
     }
 
     fn tile_len(&self) -> usize {
@@ -145,8 +166,8 @@ impl Objective<'_> {
         let mut errors = Vec::new();
         let mut measure = |decoded: &[f32]| {
             let shown = self.shown(decoded);
-            let differences: Vec<f32> = (shown.iter().zip(&target.tiles).zip(&target.inside))
-                .map(|((shown, wanted), inside)| (shown - wanted) * inside)
+            let differences: Vec<f32> = (shown.iter().zip(&target.tiles).zip(&target.visible))
+                .map(|((shown, wanted), visible)| (shown - wanted) * visible)
                 .collect();
             let sum = |tile: &[f32]| tile.iter().map(|x| x * x).sum::<f32>();
             errors = differences.chunks_exact(target.tile_len()).map(sum).collect();
@@ -169,7 +190,7 @@ impl Objective<'_> {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let squares = sensitivity::squared_lengths(target.tiles.len(), &mut rng, |signs| {
             self.gradient(latents, &mut |_| {
-                signs.iter().zip(&target.inside).map(|(sign, inside)| sign * inside).collect()
+                signs.iter().zip(&target.visible).map(|(sign, visible)| sign * visible).collect()
             })
         })?;
         let channels = self.model.latents();
@@ -295,8 +316,8 @@ mod tests {
             let quality = Quality::REFERENCE;
             let tables = model.prior().at(quality);
             let objective = Objective { model: &model, tables: &tables, quality, lambda: 0.1, gray };
-            let grid = model.grid(picture.width, picture.height);
-            let target = Target::new(&model, &picture, &grid, 0, grid.len());
+            let tiles: Vec<usize> = (0..model.grid(picture.width, picture.height).len()).collect();
+            let target = Target::new(&model, &picture, &tiles);
             let (_, gradients) = objective.errors(&target, latents.values(), false).unwrap();
             let sum = |values: &[f32]| {
                 let (errors, _) = objective.errors(&target, values, true).unwrap();
@@ -321,7 +342,8 @@ mod tests {
         let model = testing::tiny_tiled();
         let (picture, quality) = (picture(false), Quality::REFERENCE);
         let latents = model.latents_of(&picture).unwrap();
-        let refined = refine(&model, &picture, &latents, quality, LAMBDA, 0).unwrap();
+        let refined =
+            refine(&model, &picture, &latents, &Search { quality, lambda: LAMBDA, rounds: 0 }).unwrap();
         let tables = model.prior().at(quality);
         let quantized = |latents| quantize::quantize(latents, &tables, quality, LAMBDA).unwrap();
         assert_eq!(quantized(&refined), quantized(&latents));
