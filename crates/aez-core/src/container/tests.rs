@@ -54,8 +54,8 @@ fn the_layout_accounts_for_every_byte() {
     for container in [plain(5, 500), with_everything()] {
         let bytes = container.to_bytes().unwrap();
         let (_, layout) = Layout::parse(&bytes, &Limits::default()).unwrap();
-        let sections =
-            [&layout.alpha, &layout.icc, &layout.exif, &layout.xmp].map(|range| range.as_ref().map_or(0, Range::len));
+        let sections = [&layout.alpha, &layout.icc, &layout.exif, &layout.xmp]
+            .map(|range| range.as_ref().map_or(0, Range::len));
         let parts = [&layout.header, &layout.checksum, &layout.table, &layout.payload].map(Range::len);
         assert_eq!(parts.iter().chain(&sections).sum::<usize>(), bytes.len());
         assert_eq!(bytes[layout.payload], container.payload);

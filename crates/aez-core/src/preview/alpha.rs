@@ -1,21 +1,19 @@
 //! Approximate opacities: a square grid of four levels over the whole picture, as fine as its share of the bytes allows.
 
+use super::opacity::{LEVEL, LEVELS, OPAQUE, Opacities};
 use crate::{
     entropy::{Frequencies, RangeDecoder, RangeEncoder},
     error::Result,
     picture::{
-        Picture,
+        Picture, is_opaque,
         resample::{self, Filter, Window},
     },
 };
 
 /// Numbers of cells along an edge of the grid.
 const EDGES: [usize; 8] = [2, 3, 4, 5, 6, 8, 12, 16];
-const LEVELS: i32 = 4;
-/// Opacity per level: 0, 85, 170, 255.
-const LEVEL: u8 = 85;
 /// Weight of a level by its distance from that of a neighbour.
-const WEIGHTS: [u32; LEVELS as usize] = [8, 3, 2, 1];
+const WEIGHTS: [u32; LEVELS] = [8, 3, 2, 1];
 
 /// A grid of levels from 0, transparent, to 3, opaque.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,28 +25,32 @@ pub struct AlphaGrid {
 }
 
 impl AlphaGrid {
-    /// The finest grid that takes at most `bytes` bytes, or else the coarsest; `None` for an opaque picture.
+    /// The finest grid that takes at most `bytes` bytes, or else the coarsest; `None` for a picture that is opaque, or nearly so.
     pub fn of(picture: &Picture, bytes: usize) -> Option<Self> {
-        let alpha = picture.alpha.as_ref().filter(|alpha| alpha.iter().any(|&value| value < 255))?;
-        let grids = (0..EDGES.len()).rev().map(|fineness| Self::sample(alpha, picture, fineness));
+        let alpha = picture.alpha.as_ref().filter(|alpha| !is_opaque(alpha))?;
+        let opacities = Opacities::of(alpha, picture.width as usize);
+        let grids = (0..EDGES.len()).rev().map(|fineness| Self::new(&opacities, fineness));
         let fits = |grid: &Self| {
             let mut encoder = RangeEncoder::new();
             grid.write(&mut encoder);
             encoder.finish().len() <= bytes
         };
-        Some(grids.clone().find(fits).unwrap_or_else(|| Self::sample(alpha, picture, 0)))
+        let grid = grids.clone().find(fits).unwrap_or_else(|| Self::new(&opacities, 0));
+        match grid.uniform_level() {
+            Some(OPAQUE) => None,
+            // Cells that are all equal need not be many.
+            Some(level) => Some(Self { fineness: 0, cells: vec![level; EDGES[0] * EDGES[0]] }),
+            None => Some(grid),
+        }
     }
 
-    fn sample(alpha: &[u8], picture: &Picture, fineness: usize) -> Self {
-        let edge = EDGES[fineness];
-        let (width, height) = (picture.width as usize, picture.height as usize);
-        let mut cells = vec![0f32; edge * edge];
-        let whole = Window { x: 0, y: 0, width, height };
-        resample::resample::<1>(alpha, width, whole, Filter::Triangle, (edge, edge), &mut cells);
-        Self {
-            fineness,
-            cells: cells.iter().map(|opacity| (opacity / f32::from(LEVEL)).round() as u8).collect(),
-        }
+    fn new(opacities: &Opacities, fineness: usize) -> Self {
+        Self { fineness, cells: opacities.levels(EDGES[fineness]) }
+    }
+
+    fn uniform_level(&self) -> Option<u8> {
+        let first = self.cells[0];
+        self.cells.iter().all(|&level| level == first).then_some(first)
     }
 
     /// The plane of opacities for a picture, interpolated between the cells.
@@ -93,26 +95,7 @@ fn level_frequencies(cells: &[u8], edge: usize) -> Frequencies {
         let near = |&other: &u8| WEIGHTS[level.abs_diff(other.into()) as usize];
         neighbours.into_iter().flatten().map(near).product()
     };
-    Frequencies::of(0, &std::array::from_fn::<_, { LEVELS as usize }, _>(|level| weight(level as i32)))
-}
-
-/// The colours of a picture with its transparent parts filled with the mean visible colour, so that invisible colours take no
-/// bytes.
-pub fn fill(rgb: &[u8], alpha: &[u8]) -> Vec<u8> {
-    let (mut sums, mut weight) = ([0u64; 3], 0);
-    for (pixel, &opacity) in rgb.as_chunks::<3>().0.iter().zip(alpha) {
-        weight += u64::from(opacity);
-        (0..3).for_each(|c| sums[c] += u64::from(opacity) * u64::from(pixel[c]));
-    }
-    // A fully transparent picture becomes black.
-    let mean = sums.map(|sum| sum.checked_div(weight).unwrap_or(0) as u32);
-    let mix = |(pixel, &opacity): (&[u8; 3], &u8)| -> [u8; 3] {
-        let opacity = u32::from(opacity);
-        std::array::from_fn(|c| {
-            ((u32::from(pixel[c]) * opacity + mean[c] * (255 - opacity) + 127) / 255) as u8
-        })
-    };
-    rgb.as_chunks::<3>().0.iter().zip(alpha).flat_map(mix).collect()
+    Frequencies::of(0, &std::array::from_fn::<_, LEVELS, _>(|level| weight(level as i32)))
 }
 
 #[cfg(test)]
@@ -163,13 +146,7 @@ mod tests {
     #[test]
     fn an_opaque_plane_has_no_grid() {
         assert_eq!(AlphaGrid::of(&picture(9, 5, |_, _| 255), 9), None);
-        assert!(AlphaGrid::of(&picture(9, 5, |_, _| 254), 9).is_some());
-    }
-
-    #[test]
-    fn invisible_colours_are_replaced() {
-        let filled = fill(&[10, 20, 30, 99, 88, 77, 30, 40, 50], &[255, 0, 255]);
-        assert_eq!(filled, [10, 20, 30, 20, 30, 40, 30, 40, 50]);
-        assert_eq!(fill(&[99, 88, 77], &[0]), [0, 0, 0]);
+        assert_eq!(AlphaGrid::of(&picture(9, 5, |_, _| 254), 9), None);
+        assert!(AlphaGrid::of(&picture(9, 5, |_, _| 220), 9).is_some());
     }
 }

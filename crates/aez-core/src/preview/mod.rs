@@ -10,6 +10,7 @@
 
 mod alpha;
 mod choose;
+mod opacity;
 mod shape;
 mod stream;
 
@@ -71,7 +72,7 @@ pub fn encode(model: &Model, picture: &Picture, bytes: usize) -> Result<String> 
         gray: picture.gray,
         alpha: AlphaGrid::of(picture, bytes / ALPHA_SHARE),
     };
-    let latents = model.latents_of(&tile(model, picture))?;
+    let latents = model.latents_of(&tile(model, picture)?)?;
     let coded = choose::encode(model, &head, &latents, bytes)?;
     Ok(BASE64_URL_SAFE_NO_PAD.encode(coded))
 }
@@ -131,16 +132,16 @@ fn check_size(width: u32, height: u32, limits: &Limits) -> Result<()> {
     limits.check_memory((u64::from(width) * u64::from(height)).saturating_mul(BYTES_PER_PIXEL))
 }
 
-/// The picture scaled to one tile.
-fn tile(model: &TiledModel, picture: &Picture) -> Picture {
+/// The picture scaled to one tile, with other colours where nothing is visible.
+fn tile(model: &TiledModel, picture: &Picture) -> Result<Picture> {
     let edge = model.tile() as u32;
     let scale = |picture: &Picture| resample::scale(picture, Filter::Lanczos3, edge, edge);
     match &picture.alpha {
-        Some(alpha) => {
-            let filled = alpha::fill(&picture.rgb, alpha);
-            scale(&Picture::from_rgb(picture.width, picture.height, filled))
+        Some(_) => {
+            let filled = picture.visible_rgb()?.into_owned();
+            Ok(scale(&Picture::from_rgb(picture.width, picture.height, filled)))
         }
-        None => scale(picture),
+        None => Ok(scale(picture)),
     }
 }
 
