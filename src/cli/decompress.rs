@@ -9,7 +9,7 @@ use super::{
     batch::run_all,
     common::{Common, LimitArgs},
     failure::Failure,
-    files::{format_of, read_input},
+    files::{encode_picture, format_of, read_input},
     jobs::{Job, Kind, Paths, is_aez},
 };
 

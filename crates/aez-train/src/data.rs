@@ -75,7 +75,8 @@ impl Dataset {
             test.extend(tested);
         }
         if set.pictures.is_empty() {
-            return Err(Error::misuse("the data contain no training pictures"));
+            let first = set.skipped.first().map(|reason| format!("; {reason}")).unwrap_or_default();
+            return Err(Error::misuse(format!("the data contain no readable training pictures{first}")));
         }
         let visits: u64 = set.weights.iter().map(|&weight| u64::from(weight)).sum();
         if visits > u64::from(u32::MAX) {
