@@ -41,7 +41,7 @@ fn pipes_are_compressed_and_decompressed() {
     let picture = picture::decode(&decompressed.stdout, &Limits::default()).unwrap();
     assert_eq!((picture.width, picture.height), (40, 25));
     let empty = folder.aez(&["compress", "-"]).write_stdin("").assert().code(1);
-    empty.stderr(contains("aez: standard input: not a picture"));
+    empty.stderr(contains("aez: standard input: the file is empty"));
 }
 
 #[test]
