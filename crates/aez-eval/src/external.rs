@@ -14,7 +14,7 @@ use aez_image::PictureFormat;
 use serde::Serialize;
 use tempfile::TempDir;
 
-use crate::{RoundTrip, Row};
+use crate::{RoundTrip, Row, sweep::colours};
 
 /// A codec as two programs that read and write files in the current folder.
 ///
@@ -222,7 +222,7 @@ impl InstalledCodec {
             let _ = fs::remove_file(path(old));
         }
         let input_file = path(input.0);
-        fs::write(&input_file, aez_image::encode(picture, input.1)?)
+        fs::write(&input_file, aez_image::encode(colours(picture)?.as_ref(), input.1)?)
             .map_err(|e| Error::io("cannot write", &input_file, e))?;
         let encode_s = self.execute(encode, quality)?;
         let bytes = fs::metadata(path(coded)).map_err(|e| Error::io("cannot find", path(coded), e))?.len();

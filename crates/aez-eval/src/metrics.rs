@@ -1,9 +1,12 @@
 //! Measures of the difference between two pictures, beyond the PSNR of [`aez_core::picture`].
 
+use std::borrow::Cow;
+
 use aez_core::{Error, Picture, Result};
 use rayon::prelude::*;
 
-/// Mean squared error of the pixels for which `within(column, row)` holds, and of all other pixels.
+/// Mean squared error of the pixels for which `within(column, row)` holds, and of all other pixels. Pixels that are not visible in
+/// `a`, the original, are left out.
 ///
 /// Errors are those of the red, green and blue levels (0 to 255). The mean over no pixels is NaN.
 ///
@@ -14,7 +17,10 @@ pub fn mse_in_and_out(a: &Picture, b: &Picture, within: impl Fn(u32, u32) -> boo
     let (mut sums, mut counts) = ([0u64; 2], [0u64; 2]);
     let pixels = a.rgb.as_chunks::<3>().0.iter().zip(b.rgb.as_chunks::<3>().0);
     let places = (0..a.height).flat_map(|y| (0..a.width).map(move |x| (x, y)));
-    for ((x, y), (one, other)) in places.zip(pixels) {
+    for (at, ((x, y), (one, other))) in places.zip(pixels).enumerate() {
+        if a.alpha.as_ref().is_some_and(|alpha| alpha[at] == 0) {
+            continue;
+        }
         let part = usize::from(!within(x, y));
         sums[part] += one.iter().zip(other).map(|(&p, &q)| u64::from(p.abs_diff(q)).pow(2)).sum::<u64>();
         counts[part] += 3;
@@ -36,14 +42,57 @@ const C2: f32 = 58.5225;
 /// Details that implementations differ in: windows lie within the picture. Each scale halves the picture by averaging 2x2 pixels
 /// and drops an odd last row or column. Negative contrast-structure terms count as 0. Five scales need a shortest side of 176
 /// pixels; a smaller picture is measured on as many of the finest scales as hold a window (four at 96x96), with renormalized
-/// weights. If the picture is smaller than a window, the window is cut to its shortest side.
+/// weights. If the picture is smaller than a window, the window is cut to its shortest side. Where `a`, the original, has
+/// transparent pixels, only windows count whose middle is visible, and what is hidden has the same colours in both.
 ///
 /// # Errors
 /// [`Error::Misuse`] when the sizes differ.
 pub fn ms_ssim(a: &Picture, b: &Picture) -> Result<f64> {
     check_sizes(a, b)?;
-    let sum: f64 = (0..3).map(|channel| channel_ms_ssim(Plane::of(a, channel), Plane::of(b, channel))).sum();
+    let mask = a.alpha.as_ref().filter(|alpha| alpha.contains(&0)).map(|alpha| Mask::of(alpha, a.width));
+    let first = a.visible_rgb()?;
+    let second = match &mask {
+        Some(mask) => Cow::Owned(mask.with_hidden_of(&first, &b.rgb)),
+        None => Cow::Borrowed(&b.rgb[..]),
+    };
+    let plane = |rgb: &[u8], channel| Plane::of(rgb, a.width, channel);
+    let sum: f64 = (0..3)
+        .map(|channel| channel_ms_ssim(plane(&first, channel), plane(&second, channel), mask.clone()))
+        .sum();
     Ok(sum / 3.0)
+}
+
+/// The pixels that are visible in the original.
+#[derive(Clone)]
+struct Mask {
+    width: usize,
+    visible: Vec<bool>,
+}
+
+impl Mask {
+    fn of(alpha: &[u8], width: u32) -> Self {
+        Self { width: width as usize, visible: alpha.iter().map(|&opacity| opacity > 0).collect() }
+    }
+
+    /// The pixels of `rgb` where they are visible, and those of `original` elsewhere.
+    fn with_hidden_of(&self, original: &[u8], rgb: &[u8]) -> Vec<u8> {
+        let pixels = rgb.as_chunks::<3>().0.iter().zip(original.as_chunks::<3>().0);
+        pixels
+            .zip(&self.visible)
+            .flat_map(|((own, hidden), &visible)| if visible { *own } else { *hidden })
+            .collect()
+    }
+
+    fn at(&self, x: usize, y: usize) -> bool {
+        self.visible[y * self.width + x]
+    }
+
+    /// A pixel of the next scale is visible where one of its four is.
+    fn halved(&self) -> Self {
+        let (width, height) = (self.width / 2, self.visible.len() / self.width / 2);
+        let any = |x: usize, y: usize| (0..4).any(|k| self.at(2 * x + k % 2, 2 * y + k / 2));
+        Self { width, visible: (0..width * height).map(|at| any(at % width, at / width)).collect() }
+    }
 }
 
 fn check_sizes(a: &Picture, b: &Picture) -> Result<()> {
@@ -67,10 +116,11 @@ struct Plane {
 }
 
 impl Plane {
-    fn of(picture: &Picture, channel: usize) -> Self {
-        let values =
-            picture.rgb.as_chunks::<3>().0.iter().map(|pixel| f32::from(pixel[channel]) - MIDDLE).collect();
-        Self { width: picture.width as usize, height: picture.height as usize, values }
+    fn of(rgb: &[u8], width: u32, channel: usize) -> Self {
+        let pixels = rgb.as_chunks::<3>().0;
+        let (width, height) = (width as usize, pixels.len() / width as usize);
+        let values = pixels.iter().map(|pixel| f32::from(pixel[channel]) - MIDDLE).collect();
+        Self { width, height, values }
     }
 
     fn row(&self, y: usize) -> &[f32] {
@@ -87,7 +137,7 @@ impl Plane {
     }
 }
 
-fn channel_ms_ssim(mut a: Plane, mut b: Plane) -> f64 {
+fn channel_ms_ssim(mut a: Plane, mut b: Plane, mut mask: Option<Mask>) -> f64 {
     let shortest = a.width.min(a.height);
     let window = gaussian(WINDOW.min(shortest));
     let scales = (1..WEIGHTS.len()).take_while(|scale| shortest >> scale >= WINDOW).count() + 1;
@@ -96,8 +146,9 @@ fn channel_ms_ssim(mut a: Plane, mut b: Plane) -> f64 {
     for (scale, weight) in WEIGHTS[..scales].iter().enumerate() {
         if scale > 0 {
             (a, b) = (a.halved(), b.halved());
+            mask = mask.map(|mask| mask.halved());
         }
-        let (similarity, contrast_structure) = mean_ssim(&a, &b, &window);
+        let (similarity, contrast_structure) = mean_ssim(&a, &b, &window, mask.as_ref());
         let term = if scale + 1 == scales { similarity } else { contrast_structure };
         product *= term.max(0.0).powf(weight / total);
     }
@@ -112,18 +163,19 @@ fn gaussian(size: usize) -> Vec<f32> {
     weights.map(|weight| (weight / sum) as f32).collect()
 }
 
-/// Averages over all windows: the structural similarity, and its contrast-structure factor.
-fn mean_ssim(a: &Plane, b: &Plane, window: &[f32]) -> (f64, f64) {
-    let (columns, rows) = (a.width - window.len() + 1, a.height - window.len() + 1);
+/// Averages over all windows whose middle is visible: the structural similarity, and its contrast-structure factor. 1 where there is
+/// no such window.
+fn mean_ssim(a: &Plane, b: &Plane, window: &[f32], mask: Option<&Mask>) -> (f64, f64) {
+    let rows = a.height - window.len() + 1;
     // Collected first, then summed in order, so that the result does not depend on the number of threads.
-    let lines: Vec<(f64, f64)> = (0..rows).into_par_iter().map(|y| line_ssim(a, b, window, y)).collect();
-    let (similarity, contrast) = lines.iter().fold((0.0, 0.0), |sum, line| (sum.0 + line.0, sum.1 + line.1));
-    let count = (columns * rows) as f64;
-    (similarity / count, contrast / count)
+    let lines: Vec<[f64; 3]> = (0..rows).into_par_iter().map(|y| line_ssim(a, b, window, y, mask)).collect();
+    let sum = |part: usize| lines.iter().map(|line| line[part]).sum::<f64>();
+    let count = sum(2);
+    if count == 0.0 { (1.0, 1.0) } else { (sum(0) / count, sum(1) / count) }
 }
 
-/// Sums over the windows whose first row is `y`.
-fn line_ssim(a: &Plane, b: &Plane, window: &[f32], y: usize) -> (f64, f64) {
+/// Sums over the windows whose first row is `y`, and their number.
+fn line_ssim(a: &Plane, b: &Plane, window: &[f32], y: usize, mask: Option<&Mask>) -> [f64; 3] {
     // Weighted sums of each column, of a, b, a*a, b*b and a*b.
     let mut down: [Vec<f32>; 5] = std::array::from_fn(|_| vec![0.0; a.width]);
     for (k, &weight) in window.iter().enumerate() {
@@ -144,13 +196,15 @@ fn line_ssim(a: &Plane, b: &Plane, window: &[f32], y: usize) -> (f64, f64) {
         }
         across
     });
-    (0..columns).fold((0.0, 0.0), |sum, x| {
+    let middle = window.len() / 2;
+    let is_visible = |&x: &usize| mask.is_none_or(|mask| mask.at(x + middle, y + middle));
+    (0..columns).filter(is_visible).fold([0.0; 3], |sum, x| {
         let (ma, mb) = (mean_a[x], mean_b[x]);
         let (va, vb, cov) = (mean_aa[x] - ma * ma, mean_bb[x] - mb * mb, mean_ab[x] - ma * mb);
         let contrast_structure = f64::from((2.0 * cov + C2) / (va + vb + C2));
         let (ma, mb) = (ma + MIDDLE, mb + MIDDLE);
         let luminance = f64::from((2.0 * ma * mb + C1) / (ma * ma + mb * mb + C1));
-        (sum.0 + luminance * contrast_structure, sum.1 + contrast_structure)
+        [sum[0] + luminance * contrast_structure, sum[1] + contrast_structure, sum[2] + 1.0]
     })
 }
 
@@ -172,6 +226,23 @@ mod tests {
         let (a, b) = (flat(4, 100), flat(5, 100));
         assert!(matches!(ms_ssim(&a, &b), Err(Error::Misuse(_))));
         assert!(matches!(mse_in_and_out(&a, &b, |_, _| true), Err(Error::Misuse(_))));
+    }
+
+    #[test]
+    fn what_is_hidden_does_not_count() {
+        let (original, mut decoded) = (noise(60, 50, 0), noise(60, 50, 1));
+        for (at, (own, other)) in original.rgb.iter().zip(&mut decoded.rgb).enumerate() {
+            if at / 3 % 60 < 30 {
+                *other = *own;
+            }
+        }
+        let alpha: Vec<u8> = (0..60 * 50).map(|at| if at % 60 < 30 { 255 } else { 0 }).collect();
+        let cut = original.clone().with_alpha(Some(alpha));
+        assert!(ms_ssim(&original, &decoded).unwrap() < 0.7);
+        assert_eq!(ms_ssim(&cut, &decoded).unwrap(), 1.0);
+        assert_eq!(mse_in_and_out(&cut, &decoded, |x, _| x < 20).unwrap(), [0.0, 0.0]);
+        let nothing = original.with_alpha(Some(vec![0; 3000]));
+        assert_eq!(ms_ssim(&nothing, &decoded).unwrap(), 1.0);
     }
 
     #[test]

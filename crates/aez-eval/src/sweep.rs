@@ -1,6 +1,6 @@
 //! One picture through an AEZ model at several qualities.
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use aez_core::{Decoder, Encoder, Model, Picture, Quality, Result};
 
@@ -79,7 +79,8 @@ impl<'m> Sweep<'m> {
     pub fn run(&self, picture: &Picture) -> Result<SweepResult> {
         let encoder = Encoder::new(self.model).effort(self.effort);
         let decoder = Decoder::new(self.model);
-        let (analysed, analysis_s) = timed(|| encoder.analyse(picture))?;
+        let coded = colours(picture)?;
+        let (analysed, analysis_s) = timed(|| encoder.analyse(&coded))?;
         let round_trip = |&quality: &Quality| {
             let (bytes, coding_s) = timed(|| analysed.encode_at(quality))?;
             let (picture, decode_s) = timed(|| decoder.decode(&bytes))?;
@@ -118,6 +119,16 @@ impl SweepResult {
         let rows = self.round_trips.iter().map(row).collect::<Result<_>>()?;
         Ok(PictureResults { unquantized: self.unquantized, rows })
     }
+}
+
+/// The picture that all codecs encode: without alpha, and with other colours where nothing is visible.
+pub(crate) fn colours(picture: &Picture) -> Result<Cow<'_, Picture>> {
+    if picture.alpha.is_none() {
+        return Ok(Cow::Borrowed(picture));
+    }
+    let rgb = picture.visible_rgb()?.into_owned();
+    let opaque = Picture::from_rgb(picture.width, picture.height, rgb).with_gray(picture.gray);
+    Ok(Cow::Owned(opaque))
 }
 
 /// The result of some work, and the seconds that it took.
