@@ -69,6 +69,7 @@ fn containers() -> [Container; 3] {
         alpha: Some((0..54).map(|i| i / 5 * 50).collect()),
         icc: Some(b"colour profile ".repeat(3)),
         exif: Some(b"II*\0\x08\0\0\0\0\0".to_vec()),
+        xmp: Some(b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>".to_vec()),
         ..small.clone()
     };
     [small, large, full]
@@ -102,7 +103,8 @@ fn whole_files() -> Vec<Vec<u8>> {
         .with_gray(true)
         .with_alpha(Some((0..24 * 20).map(|i| (i / 24 * 12) as u8).collect()))
         .with_icc(Some(b"colour profile ".repeat(3)))
-        .with_exif(Some(b"II*\0\x08\0\0\0\0\0".to_vec()));
+        .with_exif(Some(b"II*\0\x08\0\0\0\0\0".to_vec()))
+        .with_xmp(Some(b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>".to_vec()));
     let tiled = model.tiled().expect("a tiled model");
     let mut files = Vec::new();
     for picture in [small, full] {

@@ -226,3 +226,85 @@ pub(crate) fn check_picture(picture: &Picture) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Decoder,
+        container::Container,
+        info::FileInfo,
+        limits::Limits,
+        picture::{mse, psnr},
+        testing,
+    };
+
+    /// Smooth colours, of which those outside of a disc are hidden: there they are replaced by `hidden`.
+    fn cutout(hidden: [u8; 3]) -> Picture {
+        let (width, height) = (50u32, 40u32);
+        let is_inside = |i: u32| (i % width).abs_diff(16).pow(2) + (i / width).abs_diff(14).pow(2) < 150;
+        let wave = |i: u32, c: u32| {
+            (127.0 + 80.0 * ((i % width + 2 * (i / width)) as f32 * 0.1 + c as f32).sin()) as u8
+        };
+        let pixel = |i: u32| if is_inside(i) { [0, 1, 2].map(|c| wave(i, c)) } else { hidden };
+        let alpha = (0..width * height).map(|i| if is_inside(i) { 200 } else { 0 }).collect();
+        Picture::from_rgb(width, height, (0..width * height).flat_map(pixel).collect())
+            .with_alpha(Some(alpha))
+    }
+
+    #[test]
+    fn hidden_colours_change_neither_file_nor_quality() {
+        let model = testing::tiny();
+        for encoder in [Encoder::new(&model), Encoder::new(&model).effort(2)] {
+            let files = [[0; 3], [255, 0, 255]].map(|hidden| encoder.encode(&cutout(hidden)).unwrap());
+            assert_eq!(files[0], files[1]);
+            let reached =
+                [[0; 3], [255, 0, 255]].map(|hidden| encoder.encode_to_psnr(&cutout(hidden), 20.0).unwrap());
+            assert_eq!(reached[0], reached[1]);
+            let decoded = Decoder::new(&model).decode(&reached[0].0).unwrap();
+            assert_eq!(psnr(&cutout([9; 3]), &decoded).unwrap(), reached[0].1);
+            assert_eq!(decoded.alpha, cutout([0; 3]).alpha);
+        }
+    }
+
+    #[test]
+    fn exact_encoders_keep_hidden_colours() {
+        let model = testing::tiny();
+        let original = cutout([250, 20, 20]);
+        let all = original.clone().with_alpha(None);
+        let error = |exact: bool| {
+            let file = Encoder::new(&model).exact(exact).encode(&original).unwrap();
+            mse(&all, &Decoder::new(&model).decode(&file).unwrap()).unwrap()
+        };
+        assert!(error(true) < 0.2 * error(false), "{} {}", error(true), error(false));
+    }
+
+    #[test]
+    fn an_opaque_alpha_plane_takes_no_bytes() {
+        let model = testing::tiny();
+        let plain = cutout([1; 3]).with_alpha(None);
+        // Not by `with_alpha`, which drops it.
+        let opaque = Picture { alpha: Some(vec![255; 2000]), ..plain.clone() };
+        assert_eq!(plain.clone().with_alpha(opaque.alpha.clone()), plain);
+        let file = Encoder::new(&model).encode(&opaque).unwrap();
+        assert_eq!(file, Encoder::new(&model).encode(&plain).unwrap());
+        // Older encoders stored it.
+        let stored =
+            Container { alpha: opaque.alpha, ..Container::parse(&file, &Limits::default()).unwrap() };
+        let decoded = Decoder::new(&model).decode(&stored.to_bytes().unwrap()).unwrap();
+        assert_eq!(decoded, Decoder::new(&model).decode(&file).unwrap());
+    }
+
+    #[test]
+    fn an_xmp_packet_is_kept_unless_metadata_are_left_out() {
+        let model = testing::tiny();
+        let packet = Some(b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>\xff</x:xmpmeta>".to_vec());
+        let picture = cutout([1; 3]).with_xmp(packet.clone());
+        let file = Encoder::new(&model).encode(&picture).unwrap();
+        assert_eq!(Decoder::new(&model).decode(&file).unwrap().xmp, packet);
+        let info = FileInfo::read(&file).unwrap();
+        assert!(info.xmp_bytes > 0 && info.unknown_bytes == 0);
+        let bare = Encoder::new(&model).keep_metadata(false).encode(&picture).unwrap();
+        assert_eq!(Decoder::new(&model).decode(&bare).unwrap().xmp, None);
+    }
+}

@@ -149,4 +149,41 @@ mod tests {
         assert_eq!(AlphaGrid::of(&picture(9, 5, |_, _| 254), 9), None);
         assert!(AlphaGrid::of(&picture(9, 5, |_, _| 220), 9).is_some());
     }
+
+    /// Planes in which rounding alone hides something, or all.
+    fn faint_and_small() -> Vec<(&'static str, Picture)> {
+        let of = |opacity: fn(u32, u32) -> u8| picture(100, 80, opacity);
+        vec![
+            ("faint", of(|_, _| 30)),
+            ("nearly opaque", of(|_, _| 235)),
+            ("lines", of(|x, y| if x % 12 == 0 || y % 25 == 0 { 255 } else { 0 })),
+            ("dots", of(|x, y| if x % 31 < 2 && y % 29 < 2 { 255 } else { 0 })),
+            ("one dot", of(|x, y| if (x, y) == (70, 20) { 255 } else { 0 })),
+            ("frame", of(|x, y| if x == 0 || y == 0 || x == 99 || y == 79 { 255 } else { 0 })),
+            ("gradient", of(|x, _| (x * 255 / 99) as u8)),
+            ("faint disc", of(|x, y| disc(x, y) / 9)),
+            ("holes", of(|x, y| if x % 31 < 3 && y % 29 < 3 { 0 } else { 255 })),
+        ]
+    }
+
+    #[test]
+    fn faint_and_small_parts_stay_visible_with_their_mean_opacity() {
+        for (name, original) in faint_and_small() {
+            let mean = |plane: &[u8]| plane.iter().map(|&x| f64::from(x)).sum::<f64>() / plane.len() as f64;
+            let expected = mean(original.alpha.as_deref().unwrap());
+            for bytes in (4..=50).step_by(2) {
+                let found = AlphaGrid::of(&original, bytes).map_or(255.0, |grid| mean(&grid.plane(100, 80)));
+                // The coarsest grid has steps of 85 / 4.
+                assert!(
+                    (found - expected).abs() < 11.0,
+                    "{name}, {bytes} bytes: {found:.1} of {expected:.1}"
+                );
+                assert!(found > 0.2, "{name}, {bytes} bytes: nothing is visible");
+                assert!(
+                    bytes < 15 || (found - expected).abs() < 4.5,
+                    "{name}, {bytes} bytes: {found:.1} of {expected:.1}"
+                );
+            }
+        }
+    }
 }
