@@ -274,7 +274,7 @@ impl TiledModel {
             let mut count = 0;
             for (tile, index) in tiles.chunks_exact_mut(tile_len).zip(first..grid.len()) {
                 grid.cut(&picture.rgb, index, tile);
-                if correct::is_candidate(tile, self.tile()) {
+                if correct::is_candidate(tile, grid.visible(picture.alpha.as_deref(), index)) {
                     candidates.push(index);
                 }
                 count += 1;

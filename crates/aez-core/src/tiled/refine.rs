@@ -45,31 +45,38 @@ pub(super) fn refine(
     latents: &Latents,
     search: &Search,
 ) -> Result<Latents> {
-    let tiles: Vec<usize> = (0..model.grid(picture.width, picture.height).len()).collect();
-    Latents::new(latents.shape(), refine_tiles(model, picture, &tiles, latents.values(), search)?)
+    let &Search { quality, lambda, rounds } = search;
+    let tables = model.prior().at(quality);
+    let objective = Objective { model, tables: &tables, quality, lambda, gray: picture.gray };
+    let tiles: Vec<usize> = (0..latents.values().len() / model.latents()).collect();
+    let mut refined = Vec::with_capacity(latents.values().len());
+    let rows = latents.values().chunks(TILES_AT_ONCE * model.latents());
+    for (tiles, exact) in tiles.chunks(TILES_AT_ONCE).zip(rows) {
+        refined.extend(objective.refine(&Target::new(model, picture, tiles), exact, rounds)?);
+    }
+    Latents::new(latents.shape(), refined)
 }
 
-/// Improves the latents of some tiles of a picture, which are given as one row for each.
-pub(super) fn refine_tiles(
+/// The squared error of each of some tiles, whose latents are given as one row for each. Nothing is quantized.
+pub(super) fn tile_errors(
     model: &TiledModel,
     picture: &Picture,
     tiles: &[usize],
     latents: &[f32],
-    search: &Search,
 ) -> Result<Vec<f32>> {
-    let &Search { quality, lambda, rounds } = search;
+    let quality = Quality::REFERENCE;
     let tables = model.prior().at(quality);
-    let objective = Objective { model, tables: &tables, quality, lambda, gray: picture.gray };
-    let mut refined = Vec::with_capacity(latents.len());
+    let objective = Objective { model, tables: &tables, quality, lambda: 0.0, gray: picture.gray };
+    let mut errors = Vec::with_capacity(tiles.len());
     let rows = latents.chunks(TILES_AT_ONCE * model.latents());
-    for (tiles, exact) in tiles.chunks(TILES_AT_ONCE).zip(rows) {
-        refined.extend(objective.refine(&Target::new(model, picture, tiles), exact, rounds)?);
+    for (tiles, latents) in tiles.chunks(TILES_AT_ONCE).zip(rows) {
+        errors.extend(objective.errors(&Target::new(model, picture, tiles), latents, true)?.0);
     }
-    Ok(refined)
+    Ok(errors)
 }
 
 /// The tiles that the decoder should reproduce.
-struct Target {
+pub(super) struct Target {
     /// Values in [0, 1], channels last.
     tiles: Vec<f32>,
     /// For each value, 1 where it is visible in the picture, and 0 elsewhere.
@@ -78,7 +85,7 @@ struct Target {
 }
 
 impl Target {
-    fn new(model: &TiledModel, picture: &Picture, indices: &[usize]) -> Self {
+    pub fn new(model: &TiledModel, picture: &Picture, indices: &[usize]) -> Self {
         let grid = model.grid(picture.width, picture.height);
         let (count, tile_len) = (indices.len(), model.config().tile_len());
         let (mut tiles, mut visible) = (vec![0.0; count * tile_len], Vec::with_capacity(count * tile_len));
@@ -114,12 +121,12 @@ impl Best {
 }
 
 /// What is minimized: the squared error of the decoded pixels, and bits.
-struct Objective<'a> {
-    model: &'a TiledModel,
-    tables: &'a Tables,
-    quality: Quality,
-    lambda: f32,
-    gray: bool,
+pub(super) struct Objective<'a> {
+    pub model: &'a TiledModel,
+    pub tables: &'a Tables,
+    pub quality: Quality,
+    pub lambda: f32,
+    pub gray: bool,
 }
 
 impl Objective<'_> {
@@ -162,7 +169,12 @@ impl Objective<'_> {
 
     /// The sum of squared errors of each tile, and its derivative with respect to the latents in base steps, unless only the errors
     /// are wanted.
-    fn errors(&self, target: &Target, latents: &[f32], only_errors: bool) -> Result<(Vec<f32>, Vec<f32>)> {
+    pub fn errors(
+        &self,
+        target: &Target,
+        latents: &[f32],
+        only_errors: bool,
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
         let mut errors = Vec::new();
         let mut measure = |decoded: &[f32]| {
             let shown = self.shown(decoded);
@@ -186,7 +198,7 @@ impl Objective<'_> {
 
     /// For each tile the squared error that a change of one latent by a base step causes, averaged over its latents. The base steps
     /// are chosen such that it is about the same for all latents.
-    fn curvatures(&self, target: &Target, latents: &[f32]) -> Result<Vec<f32>> {
+    pub fn curvatures(&self, target: &Target, latents: &[f32]) -> Result<Vec<f32>> {
         let mut rng = ChaCha8Rng::seed_from_u64(1);
         let squares = sensitivity::squared_lengths(target.tiles.len(), &mut rng, |signs| {
             self.gradient(latents, &mut |_| {
