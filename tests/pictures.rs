@@ -160,3 +160,17 @@ fn files_that_are_cut_short_are_named_and_skipped() {
     folder.aez(&train).assert().success().stderr(contains("cut.jpg: the file is cut short"));
     assert!(fs::metadata(folder.path("m")).is_ok());
 }
+
+#[test]
+fn evaluation_ignores_invisible_pixels() {
+    let folder = TestFolder::new();
+    let alpha: Vec<u8> = (0..32 * 32).map(|i| if i % 32 < 16 { 0 } else { 255 }).collect();
+    let clean = waves(32, 32, 3).with_alpha(Some(alpha.clone()));
+    let mut striped = clean.clone();
+    let hidden = striped.rgb.chunks_exact_mut(3).zip(&alpha).filter(|(_, alpha)| **alpha == 0);
+    hidden.enumerate().for_each(|(at, (pixel, _))| pixel.fill(if at % 3 == 0 { 255 } else { 0 }));
+    folder.write("clean.png", png(&clean));
+    folder.write("striped.png", png(&striped));
+    let table = |name| folder.run(&["eval", name]);
+    assert_eq!(table("clean.png"), table("striped.png"));
+}

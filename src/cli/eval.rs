@@ -149,13 +149,13 @@ impl Args {
         Ok(Codecs { aez: Some(Sweep { model, qualities, effort: self.effort.effort }), others })
     }
 
-    /// The pixels of a picture, without alpha and metadata, so that all codecs encode the same.
+    /// A picture without metadata. Its alpha only decides which pixels count: all codecs encode the same opaque colours.
     fn read(&self, path: &Path, limits: &Limits) -> aez_core::Result<Picture> {
         let mut picture = aez_image::read(path, limits)?;
         if let Some(edge) = self.square {
             picture = centre_square(&picture, edge);
         }
-        Ok(picture.with_alpha(None).with_icc(None).with_exif(None))
+        Ok(picture.with_icc(None).with_exif(None).with_xmp(None))
     }
 
     fn write_page(
