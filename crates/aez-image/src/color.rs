@@ -23,6 +23,8 @@ pub(crate) enum ColorSpace {
     Codes { primaries: u8, transfer: u8, is_full_range: bool },
     /// The exponent from light to samples, and the primaries. What is not declared is that of sRGB.
     Gamma { gamma: Option<f32>, chromaticities: Option<Chromaticities> },
+    /// Adobe RGB (1998).
+    AdobeRgb,
 }
 
 /// A colour space that no profile can be made for.
@@ -37,6 +39,7 @@ pub(crate) fn profile_of(space: ColorSpace, gray: bool) -> Result<Option<Vec<u8>
             profile_of_codes(primaries, transfer)?
         }
         ColorSpace::Codes { .. } => return Err(Unknown),
+        ColorSpace::AdobeRgb => ColorProfile::new_adobe_rgb(),
         ColorSpace::Gamma { gamma, chromaticities } => {
             let is_srgb_gamma = gamma.is_none_or(|gamma| (gamma - SRGB_GAMMA).abs() < TOLERANCE);
             let chromaticities = chromaticities.filter(|found| !gray && differ(found, &SRGB_CHROMATICITIES));
@@ -50,7 +53,9 @@ pub(crate) fn profile_of(space: ColorSpace, gray: bool) -> Result<Option<Vec<u8>
     if gray {
         profile = gray_profile(profile);
     }
-    profile.description = Some(ProfileText::PlainString("from the picture file".into()));
+    if space != ColorSpace::AdobeRgb {
+        profile.description = Some(ProfileText::PlainString("from the picture file".into()));
+    }
     profile.encode().map(Some).map_err(|_| Unknown)
 }
 
@@ -186,6 +191,15 @@ mod tests {
         {
             let found = converted_pixel(P3, p3, false);
             assert!(found.iter().zip(srgb).all(|(&a, b)| a.abs_diff(b) <= 1), "{p3:?}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn adobe_rgb_becomes_srgb() {
+        // Values by the matrices of the two standards.
+        for (adobe, srgb) in [([255, 255, 255], [255, 255, 255]), ([128, 100, 60], [139, 100, 55])] {
+            let found = converted_pixel(ColorSpace::AdobeRgb, adobe, false);
+            assert!(found.iter().zip(srgb).all(|(&a, b)| a.abs_diff(b) <= 1), "{adobe:?}: {found:?}");
         }
     }
 

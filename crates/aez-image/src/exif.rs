@@ -15,12 +15,25 @@ const ORIENTATION: u16 = 0x0112;
 const THUMBNAIL: u16 = 0x0201;
 const THUMBNAIL_LENGTH: u16 = 0x0202;
 const EXIF_DIRECTORY: u16 = 0x8769;
+const INTEROPERABILITY_DIRECTORY: u16 = 0xA005;
+const INTEROPERABILITY_INDEX: u16 = 0x0001;
 const PIXEL_X_DIMENSION: u16 = 0xA002;
 const PIXEL_Y_DIMENSION: u16 = 0xA003;
 
 /// The orientation in a block, if there is one.
 pub(crate) fn orientation(exif: &[u8]) -> Option<Orientation> {
     Orientation::from_exif_chunk(exif)
+}
+
+/// Whether a block says that the colours are Adobe RGB, as cameras do without a profile (CIPA DC-009, section 3.3).
+pub(crate) fn declares_adobe_rgb(exif: &[u8]) -> bool {
+    let block = Directories::new(exif);
+    let find = |at: usize, tag| block.entries(at).into_iter().find(|entry| entry.tag == tag);
+    let follow = |at: usize, tag| find(at, tag).and_then(|entry| block.value(&entry)).map(|at| at as usize);
+    let inner = block.first().and_then(|at| follow(at, EXIF_DIRECTORY));
+    let last = inner.and_then(|at| follow(at, INTEROPERABILITY_DIRECTORY));
+    let index = last.and_then(|at| find(at, INTEROPERABILITY_INDEX));
+    index.is_some_and(|entry| exif.get(entry.value..).is_some_and(|value| value.starts_with(b"R03")))
 }
 
 /// Changes a block to that of a picture of `width * height` pixels that was turned upright: sets the orientation and the dimensions,
@@ -54,7 +67,7 @@ pub(crate) fn set_upright_in_xmp(xmp: &mut [u8]) {
     }
 }
 
-impl Directories<'_> {
+impl Directories<&mut Vec<u8>> {
     /// Removes the directory after the first one, which describes the thumbnail, and the thumbnail.
     fn remove_thumbnail(&mut self, first: usize, entries: usize) {
         let link = first + 2 + 12 * entries;
@@ -144,6 +157,24 @@ mod tests {
             assert_eq!(values(8), [Some(30), Some(1), Some(50)]);
             assert_eq!(values(50), [Some(30), Some(70_000)]);
         }
+    }
+
+    #[test]
+    fn adobe_rgb_is_found_by_its_index() {
+        let (entry, end) = (
+            |tag: u16, kind: u16, value: [u8; 4]| {
+                [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &[4, 0, 0, 0], &value].concat()
+            },
+            [0; 4],
+        );
+        let index = |text: [u8; 4]| {
+            let first = [&[1, 0][..], &entry(EXIF_DIRECTORY, LONG, [26, 0, 0, 0]), &end].concat();
+            let inner = [&[1, 0][..], &entry(INTEROPERABILITY_DIRECTORY, LONG, [44, 0, 0, 0]), &end].concat();
+            let last = [&[1, 0][..], &entry(INTEROPERABILITY_INDEX, 2, text), &end].concat();
+            [b"II*\0\x08\0\0\0", &first[..], &inner, &last].concat()
+        };
+        assert!(declares_adobe_rgb(&index(*b"R03\0")) && !declares_adobe_rgb(&index(*b"R98\0")));
+        assert!((0..60).all(|len| !declares_adobe_rgb(&index(*b"R03\0")[..len.min(54)])));
     }
 
     #[test]

@@ -16,9 +16,9 @@ pub(crate) fn set(tiff: &mut Vec<u8>, tag: u16, value: u32) -> bool {
     true
 }
 
-/// A structure that is being changed in place.
-pub(crate) struct Directories<'a> {
-    pub bytes: &'a mut Vec<u8>,
+/// A structure, which can be changed in place if its bytes can.
+pub(crate) struct Directories<B> {
+    pub bytes: B,
     is_little_endian: bool,
 }
 
@@ -31,9 +31,9 @@ pub(crate) struct Entry {
     pub value: usize,
 }
 
-impl<'a> Directories<'a> {
-    pub fn new(bytes: &'a mut Vec<u8>) -> Self {
-        let is_little_endian = bytes.starts_with(b"II");
+impl<B: AsRef<[u8]>> Directories<B> {
+    pub fn new(bytes: B) -> Self {
+        let is_little_endian = bytes.as_ref().starts_with(b"II");
         Self { bytes, is_little_endian }
     }
 
@@ -43,12 +43,12 @@ impl<'a> Directories<'a> {
     }
 
     pub fn short(&self, at: usize) -> Option<u16> {
-        let bytes = self.bytes.get(at..at.checked_add(2)?)?.try_into().ok()?;
+        let bytes = self.bytes.as_ref().get(at..at.checked_add(2)?)?.try_into().ok()?;
         Some(if self.is_little_endian { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
     }
 
     pub fn long(&self, at: usize) -> Option<u32> {
-        let bytes = self.bytes.get(at..at.checked_add(4)?)?.try_into().ok()?;
+        let bytes = self.bytes.as_ref().get(at..at.checked_add(4)?)?.try_into().ok()?;
         Some(if self.is_little_endian { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
     }
 
@@ -67,7 +67,9 @@ impl<'a> Directories<'a> {
             _ => None,
         }
     }
+}
 
+impl Directories<&mut Vec<u8>> {
     /// Replaces the value of an entry, if its type can hold it.
     pub fn set(&mut self, entry: &Entry, value: u32) {
         let bytes = match (entry.kind, u16::try_from(value)) {

@@ -98,6 +98,7 @@ fn jpegs_of_every_sampling_decode_as_djpeg_does() {
             ("restarts", vec!["-restart", "1"]),
         ];
         kinds.extend(scripts.iter().map(|(name, script)| (*name, vec!["-scans", script.as_str()])));
+        kinds.push(("separate with restarts", vec!["-restart", "2B", "-scans", scripts[0].1.as_str()]));
         for (kind, options) in kinds {
             let options = [&["-quality", "85", "-sample", &sampling][..], &options].concat();
             // An interleaved unit has at most ten blocks.

@@ -105,6 +105,10 @@ fn decode_as(bytes: &[u8], hint: Option<ImageFormat>, limits: &Limits) -> Result
         ImageFormat::WebP if declared_len(bytes).is_some_and(|len| len > bytes.len() as u64 - 8) => {
             return Err(cut_short(bytes.len(), None));
         }
+        ImageFormat::Bmp => {
+            let icc = profile_in_bmp(bytes).map(<[u8]>::to_vec);
+            Decoded { icc, ..decode_by_image(bytes, format, limits)? }
+        }
         _ => decode_by_image(bytes, format, limits)?,
     };
     Ok(finish(decoded))
@@ -113,6 +117,15 @@ fn decode_as(bytes: &[u8], hint: Option<ImageFormat>, limits: &Limits) -> Result
 /// The length in the header of a RIFF file.
 fn declared_len(riff: &[u8]) -> Option<u64> {
     riff.get(4..8)?.try_into().ok().map(|len| u32::from_le_bytes(len).into())
+}
+
+/// The ICC profile of a BMP file whose header, a `BITMAPV5HEADER` behind 14 bytes, says that there is one.
+fn profile_in_bmp(bytes: &[u8]) -> Option<&[u8]> {
+    let field =
+        |at: usize| bytes.get(14 + at..)?.first_chunk().map(|field| u32::from_le_bytes(*field) as usize);
+    let is_embedded = field(0)? >= 124 && field(56)? == 0x4D42_4544;
+    let start = field(112)?.checked_add(14)?;
+    bytes.get(start..start.checked_add(field(116)?)?).filter(|_| is_embedded)
 }
 
 /// Decodes a file by the `image` crate.
@@ -167,6 +180,8 @@ fn finish(decoded: Decoded) -> (Picture, Vec<String>) {
 
     let gray = !pixels.color().has_color();
     let (rgb, alpha) = planes(pixels);
+    let is_adobe_rgb = !gray && icc.is_none() && exif.as_deref().is_some_and(exif::declares_adobe_rgb);
+    let space = space.or(is_adobe_rgb.then_some(ColorSpace::AdobeRgb));
     let mut profile = icc.filter(|profile| {
         let fits = profile_fits(profile, gray);
         if !fits {

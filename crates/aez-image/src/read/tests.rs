@@ -216,6 +216,28 @@ fn exif_blocks_behind_the_pixels_are_found() {
 }
 
 #[test]
+fn profiles_in_bmp_files_are_kept() {
+    let profile = [&[0; 16], &b"RGB "[..], &[7; 100]].concat();
+    let mut file = vec![0; 14 + 124];
+    let mut set = |at: usize, value: u32| file[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    let pixels_at = 14 + 124;
+    // Header, one pixel of 24 bits, embedded profile behind it.
+    for (at, value) in
+        [(10, pixels_at), (14, 124), (18, 1), (22, 1), (70, 0x4D42_4544), (126, 124 + 4), (130, 120)]
+    {
+        set(at, value);
+    }
+    (file[0], file[1], file[26], file[28]) = (b'B', b'M', 1, 24);
+    file.extend([30, 20, 10, 0]);
+    file.extend(&profile);
+    let picture = decoded(&file);
+    assert_eq!((picture.rgb, picture.icc), (vec![10, 20, 30], Some(profile)));
+    for len in 0..file.len() {
+        let _ = decode(&file[..len], &Limits::default());
+    }
+}
+
+#[test]
 fn xmp_packets_are_kept() {
     let xmp = b"<x:xmpmeta tiff:Orientation=\"6\">caf\xc3\xa9</x:xmpmeta>".to_vec();
     let picture = Picture::from_rgb(1, 1, vec![8; 3]).with_xmp(Some(xmp.clone()));
