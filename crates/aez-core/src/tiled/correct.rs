@@ -4,8 +4,8 @@
 //! not of the analysis network, which maps it to latents of another colour. Such tiles are searched for their latents with the
 //! gradient of the synthesis network, as by [`refine`](super::refine).
 //!
-//! Photographs must not become slower or different. So only tiles with many equal neighbours are decoded, and only those are searched
-//! whose mean colour is wrong: where details are lost, a search gains little.
+//! Photographs must not become slower or different. So only colourful tiles with many equal neighbours are decoded, and only those are
+//! searched whose mean colour is wrong: where details are lost, a search gains little.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -26,6 +26,8 @@ use crate::{
 const TILES_AT_ONCE: usize = 8;
 /// Part of the pixels that must equal the one before, usually on the left.
 const FLAT: f32 = 0.75;
+/// Mean difference between the largest and the smallest channel of a pixel, of 1. The network shows gray and pale colours well.
+const COLOURFUL: f32 = 0.25;
 /// Error of the mean of a colour channel that is searched for, of 1.
 const MISSED: f32 = 10.0 / 255.0;
 /// Qualities at which a result must be better: a low one, and the highest.
@@ -47,13 +49,15 @@ const MAX_SEARCHED: usize = 32;
 pub(super) fn is_candidate(tile: &[f32], visible: impl Iterator<Item = bool>) -> bool {
     let mut pixels = tile.as_chunks::<3>().0.iter().zip(visible).filter(|&(_, visible)| visible);
     let Some((mut last, _)) = pixels.next() else { return false };
-    let (mut equal, mut pairs) = (0, 0);
+    let (mut equal, mut pairs, mut colourfulness) = (0, 0, 0.0);
     for (pixel, _) in pixels {
         equal += usize::from(pixel == last);
         pairs += 1;
+        let [r, g, b] = *pixel;
+        colourfulness += r.max(g).max(b) - r.min(g).min(b);
         last = pixel;
     }
-    pairs > 0 && equal as f32 >= FLAT * pairs as f32
+    pairs > 0 && equal as f32 >= FLAT * pairs as f32 && colourfulness >= COLOURFUL * pairs as f32
 }
 
 /// Replaces the latents, in base steps, of those candidates whose colours are missed.
@@ -224,13 +228,14 @@ mod tests {
     use crate::testing;
 
     #[test]
-    fn only_tiles_with_equal_neighbours_are_candidates() {
+    fn only_colourful_tiles_with_equal_neighbours_are_candidates() {
         let tile = |value: fn(usize) -> f32| -> Vec<f32> {
             (0..16 * 16).flat_map(|i| [value(i), 0.5, 0.0]).collect()
         };
         let all = || std::iter::repeat_n(true, 256);
         assert!(is_candidate(&tile(|_| 1.0), all()));
         assert!(is_candidate(&tile(|i| if i % 16 < 8 { 1.0 } else { 0.0 }), all()));
+        assert!(!is_candidate(&[0.9; 768], all()), "gray");
         let slope = tile(|i| i as f32 / 256.0);
         assert!(!is_candidate(&slope, all()));
         // What lies beyond the picture repeats its last column.

@@ -70,9 +70,9 @@ impl TileGrid {
     pub fn visible(&self, alpha: Option<&[u8]>, index: usize) -> impl Iterator<Item = bool> {
         let (left, top) = self.corner(index);
         let (edge, width, height) = (self.edge as usize, self.width as usize, self.height as usize);
-        (0..edge * edge).map(move |place| {
-            let (x, y) = (left + place % edge, top + place / edge);
-            x < width && y < height && alpha.is_none_or(|alpha| alpha[y * width + x] > 0)
+        (top..top + edge).flat_map(move |y| {
+            (left..left + edge)
+                .map(move |x| x < width && y < height && alpha.is_none_or(|alpha| alpha[y * width + x] > 0))
         })
     }
 
