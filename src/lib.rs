@@ -52,7 +52,10 @@ pub use aez_core::{
 /// Picture files: reading and writing them.
 pub mod picture {
     pub use aez_core::picture::{mse, psnr};
-    pub use aez_image::{PictureFormat, decode, encode, pictures_under, read, write_atomically};
+    pub use aez_image::{
+        PictureFormat, decode, decode_with_warnings, encode, encode_with_warnings, pictures_under, read,
+        read_with_warnings, to_srgb, write_atomically,
+    };
 }
 
 /// AEZ for programs that use the `image` crate.

@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 
 use aez::{
-    Picture,
+    Decoder, Encoder, Picture, Quality,
     picture::{self, PictureFormat},
 };
 use common::{TestFolder, waves};
@@ -173,4 +173,17 @@ fn evaluation_ignores_invisible_pixels() {
     folder.write("striped.png", png(&striped));
     let table = |name| folder.run(&["eval", name]);
     assert_eq!(table("clean.png"), table("striped.png"));
+}
+
+/// With the built-in model, whose analysis network maps magenta to (242, 96, 198).
+#[test]
+fn pure_colours_are_encoded() {
+    let model = aez::models::tile().unwrap();
+    let magenta = Picture::from_rgb(96, 96, [255, 0, 255].repeat(96 * 96));
+    let encoder = Encoder::new(model).quality(Quality::new(100).unwrap());
+    let decoded = Decoder::new(model).decode(&encoder.encode(&magenta).unwrap()).unwrap();
+    let psnr = picture::psnr(&magenta, &decoded).unwrap();
+    assert!(psnr > 45.0, "{psnr:.1} dB");
+    let (bytes, reached) = Encoder::new(model).encode_to_psnr(&magenta, 40.0).unwrap();
+    assert!(reached >= 40.0 && bytes.len() < 150, "{reached} dB, {} bytes", bytes.len());
 }

@@ -130,6 +130,7 @@ pub fn offer_limits(offered: bool) {
 fn hint(error: &Error, text: &str) -> Option<&'static str> {
     match error {
         Error::WrongModel { .. } => Some("name its model file with --model"),
+        Error::PsnrUnreachable { .. } => Some("a higher --effort may reach more"),
         Error::Limit { .. } | Error::Picture(_) => limit_hint(text),
         // A data set of which all pictures were skipped.
         Error::Misuse(_) if text.contains("could be read; the first: ") => limit_hint(text),

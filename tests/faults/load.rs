@@ -38,15 +38,15 @@ fn picture(index: u32) -> (String, Vec<u8>, Option<&'static str>) {
     let fault = match index % 25 {
         8 => {
             bytes.truncate(bytes.len() / 2);
-            Some("damaged picture")
+            Some("cut short")
         }
         14 => {
             bytes = b"not a picture at all".to_vec();
-            Some("damaged picture")
+            Some("not a picture")
         }
         18 => {
             bytes.clear();
-            Some("damaged picture")
+            Some("empty")
         }
         _ => None,
     };

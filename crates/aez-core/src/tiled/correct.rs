@@ -43,7 +43,7 @@ const ROUNDS: usize = 32;
 const GAIN: f32 = 0.7;
 /// Maximum number of different tiles that are searched, so that a large picture of such tiles does not take minutes. Of more, the most
 /// frequent ones are.
-const MAX_SEARCHED: usize = 32;
+const MAX_SEARCHED: usize = 16;
 
 /// Whether a tile may be one whose colours the network misses: a quick test of its visible pixels.
 pub(super) fn is_candidate(tile: &[f32], visible: impl Iterator<Item = bool>) -> bool {
