@@ -109,8 +109,9 @@ fn four_variants_are_trained_and_compared() {
         let coded = outcome.coded[1];
         assert!(text.contains(&format!("| {:.1} bytes, {:.2} dB |", coded.bytes, coded.psnr)));
         let grid = aez_image::read(&Files::beside(&path).samples, &Limits::default()).unwrap();
-        let shown = setup.data.validation().len() / setup.data.tile_len();
-        assert_eq!((grid.width, grid.height), (8 * shown as u32, 16));
+        let shown = setup.data.validation().len();
+        let rows = if variant.normalize { 4 } else { 2 };
+        assert_eq!((grid.width, grid.height), (8 * shown as u32, 8 * rows));
     }
     // Variants with the same normalization begin with the same loss: they have the same initial weights.
     let first = outcomes.each_ref().map(|outcome| outcome.rows[0].test_loss);

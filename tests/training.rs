@@ -2,6 +2,8 @@
 //! gives the same weights as an uninterrupted one.
 
 mod common;
+#[path = "training/paper.rs"]
+mod paper;
 
 use std::{
     fs,
@@ -256,4 +258,27 @@ fn the_checkpoint_of_another_run_is_not_resumed() {
         let error = train(data, &other).unwrap_err().to_string();
         assert!(error.contains(&format!("another {what}")), "{error}");
     }
+}
+
+#[test]
+fn dropout_is_off_in_tests_unless_it_is_asked_for() {
+    let setup = Setup::new();
+    let config = Config { dropout: 0.5, ..CONFIG };
+    let first_row = |test_dropout| {
+        let options = changed(&setup.options("dropout", config), |options| {
+            options.recipe = Recipe { epochs: 0.0, test_dropout, ..Recipe::paper() };
+        });
+        let mut row = None;
+        let mut record = |event: Event<'_>| {
+            if let Event::Measured(measured) = event {
+                row = Some(*measured);
+            }
+        };
+        run::train(&setup.data, &options, &mut record).unwrap();
+        row.unwrap()
+    };
+    let [off, on] = [false, true].map(first_row);
+    assert!(off.test_loss != on.test_loss && off.validation_loss != on.validation_loss);
+    // The quality of the codec does not depend on it.
+    assert_eq!((off.validation_psnr, off.coded_psnr), (on.validation_psnr, on.coded_psnr));
 }

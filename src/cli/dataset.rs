@@ -8,10 +8,12 @@ use super::{
     common::{Common, LimitArgs},
     failure::{Failure, log, with_limit_hint},
     files::check_new,
+    output::{print_json, write_stdout},
     progress,
+    text::escape,
 };
 
-/// Create or download training data
+/// Create, download or describe training data
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -22,6 +24,7 @@ pub struct Args {
 enum Action {
     Pack(Pack),
     Fetch(Fetch),
+    Info(Info),
 }
 
 /// Write the pictures of a folder as files in the binary layout of STL-10
@@ -51,6 +54,17 @@ struct Fetch {
     url: String,
 }
 
+/// Print the classes and the numbers of pictures of files in the layout of STL-10
+#[derive(clap::Args)]
+struct Info {
+    /// Folder with the files
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum DataSet {
     /// 13,000 labelled and 100,000 unlabelled pictures of 96 x 96 pixels, 2.6 GB
@@ -78,6 +92,7 @@ impl Args {
         match &self.action {
             Action::Pack(pack) => pack.run(common),
             Action::Fetch(fetch) => fetch.run(common),
+            Action::Info(info) => info.run(),
         }
     }
 }
@@ -112,6 +127,28 @@ impl Fetch {
         bar.finish_and_clear();
         Ok(())
     }
+}
+
+impl Info {
+    fn run(&self) -> Result<(), Failure> {
+        let info = stl10::info(&self.folder)?;
+        if self.json {
+            return Ok(print_json(&info)?);
+        }
+        Ok(write_stdout(text(&info).as_bytes())?)
+    }
+}
+
+/// A table of the classes, and the sums.
+fn text(info: &stl10::Info) -> String {
+    let mut lines = vec![format!("{:5}  {:16}  {:>6}  {:>6}", "label", "class", "train", "test")];
+    for class in &info.classes {
+        let name = escape(&class.name);
+        lines.push(format!("{:5}  {name:16}  {:6}  {:6}", class.label, class.train, class.test));
+    }
+    lines.push(format!("{:5}  {:16}  {:6}  {:6}", "", "all", info.train, info.test));
+    lines.push(format!("{:5}  {:16}  {:6}", "", "unlabeled", info.unlabeled));
+    lines.join("\n") + "\n"
 }
 
 /// Checks that a folder does not contain files of a data set, unless they may be overwritten.

@@ -31,7 +31,7 @@ enum Action {
 
 /// Train the paper's network with and without normalization, each with and without dropout
 ///
-/// All four networks are trained by the paper's recipe. The folder then has the models, their logs and loss curves, and a
+/// All four networks are trained by the paper's recipe, and measured on the whole validation and test set. The folder then has the models, their logs and loss curves, and a
 /// comparison (README.md and losses.svg). Repeating the command continues an interrupted experiment.
 #[derive(clap::Args)]
 struct Paper {
@@ -53,6 +53,9 @@ struct Paper {
     /// Number of channels at full resolution, 1 to 256: fewer are faster and less accurate
     #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u32).range(1..=256))]
     channels: u32,
+    /// Also drop channels while measuring validation and test loss, as the paper's training loop did by leaving dropout on
+    #[arg(long)]
+    test_dropout: bool,
     /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -79,7 +82,7 @@ impl Args {
 impl Paper {
     fn run(&self, common: &Common) -> Result<(), Failure> {
         let experiment = self.experiment(common)?;
-        let mut data = Dataset::open(&self.data, experiment.options.config.tile, &Limits::default())?;
+        let mut data = Dataset::open_whole(&self.data, experiment.options.config.tile, &Limits::default())?;
         data.skipped().iter().for_each(|skipped| log(skipped));
         if let Some(limit) = self.limit {
             data = data.keep(limit as usize)?;
@@ -100,8 +103,12 @@ impl Paper {
     }
 
     fn experiment(&self, common: &Common) -> Result<Experiment, Failure> {
-        let recipe =
-            Recipe { epochs: self.epochs.into(), batch_size: self.batch_size as usize, ..Recipe::paper() };
+        let recipe = Recipe {
+            epochs: self.epochs.into(),
+            batch_size: self.batch_size as usize,
+            test_dropout: self.test_dropout,
+            ..Recipe::paper()
+        };
         let config = Config { channels: self.channels as usize, ..Config::default() };
         let options = Options::new(config, recipe, &self.out)
             .with_seed(self.seed)
@@ -125,9 +132,10 @@ impl Paper {
         };
         let data: Vec<String> = self.data.iter().map(spec).collect();
         let limit = self.limit.map(|limit| format!(" --limit {limit}")).unwrap_or_default();
+        let dropout = if self.test_dropout { " --test-dropout" } else { "" };
         let qualities: Vec<String> = self.quality.iter().map(u8::to_string).collect();
         format!(
-            "aez experiment paper --data {} --out {} --epochs {}{limit} --batch-size {} --channels {} --seed {} --quality {}",
+            "aez experiment paper --data {} --out {} --epochs {}{limit} --batch-size {} --channels {}{dropout} --seed {} --quality {}",
             data.join(" "),
             quoted(&name(&self.out)),
             self.epochs,

@@ -12,11 +12,12 @@ use aez_core::{
     tiled::{Config, Storage},
 };
 use aez_train::{
-    data::Dataset,
+    data::{Dataset, HeldOut},
     recipe::{Init, Recipe},
     run::{self, Files, Options},
     spec::{Source, Spec},
     start::{Weights, load_weights},
+    stl10,
 };
 use candle_core::Device;
 use clap::ValueEnum;
@@ -40,7 +41,10 @@ pub struct Args {
     /// Model file to write
     #[arg(long, value_name = "MODEL")]
     out: PathBuf,
-    /// Recipe: tuned, or paper (Adam at 1e-3 from random weights, no augmentation)
+    /// Use at most this many pictures for training, evenly spaced in the data [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    limit: Option<u32>,
+    /// Recipe: tuned, or paper (Adam at 1e-3 from random weights, no augmentation, losses of the whole validation and test set)
     #[arg(long, default_value = "tuned")]
     recipe: Recipe,
     /// Number of passes over the data, such as 0.5 [default: the recipe's, 121]
@@ -50,7 +54,7 @@ pub struct Args {
     #[arg(long, value_name = "M", conflicts_with = "epochs")]
     minutes: Option<f64>,
     /// Change the recipe: distortion=mse|psnr, border=X, quantize=BOOL, muon=BOOL, average=X, thumbnails=X, colour=X, flip=BOOL,
-    /// crop=BOOL, clip=X, warm_up=N, rate=X, linear_rate=X, schedule=constant|cosine|trapezoid
+    /// crop=BOOL, clip=X, warm_up=N, rate=X, linear_rate=X, schedule=constant|cosine|trapezoid, whole_sets=BOOL
     #[arg(long, value_name = "FIELD=VALUE", num_args = 1..)]
     set: Vec<String>,
     /// Number of tiles per step, 1 to 4096 [default: the recipe's, 64]
@@ -59,9 +63,9 @@ pub struct Args {
     /// Learning rate of the convolutions [default: the recipe's]; that of the linear layers is scaled by the same factor
     #[arg(long, value_name = "X", value_parser = positive)]
     lr: Option<f64>,
-    /// Initial weights: klt (Karhunen-Loève transform), xavier (random), a built-in model (tile), a model file, or the checkpoint
-    /// of another run [default: the recipe's]
-    #[arg(long, value_name = "klt|xavier|tile|FILE")]
+    /// Initial weights: klt (Karhunen-Loève transform), paper or xavier (random; the paper's transposed convolutions start at the
+    /// default of PyTorch), a built-in model (tile), a model file, or the checkpoint of another run [default: the recipe's]
+    #[arg(long, value_name = "klt|paper|xavier|tile|FILE")]
     init: Option<Start>,
     /// Number of channels at full resolution, 1 to 256: fewer are faster and less accurate [default: 48]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -72,6 +76,9 @@ pub struct Args {
     /// Probability of dropping a channel in training, from 0 to less than 1
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability)]
     dropout: f32,
+    /// Also drop channels while measuring validation and test loss, as the paper's training loop did by leaving dropout on
+    #[arg(long)]
+    test_dropout: bool,
     /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -93,6 +100,7 @@ pub struct Args {
 #[derive(Clone)]
 enum Start {
     Klt,
+    Paper,
     Xavier,
     /// The weights of a model or of a checkpoint.
     Weights(PathBuf),
@@ -104,6 +112,7 @@ impl FromStr for Start {
     fn from_str(text: &str) -> Result<Self, Infallible> {
         Ok(match text {
             "klt" => Self::Klt,
+            "paper" => Self::Paper,
             "xavier" => Self::Xavier,
             name => Self::Weights(name.into()),
         })
@@ -127,11 +136,18 @@ impl Args {
         let options = self.options(common.open_device()?)?;
         let bar = progress::run(common.quiet);
         bar.set_message("reading pictures");
-        let data = Dataset::open(&self.data, options.config.tile, &Limits::default())?;
+        let open = if options.recipe.whole_sets { Dataset::open_whole } else { Dataset::open };
+        let mut data = open(&self.data, options.config.tile, &Limits::default())?;
+        if let Some(limit) = self.limit {
+            data = data.keep(limit as usize)?;
+        }
         data.skipped().iter().for_each(|skipped| log(skipped));
         if !common.quiet {
-            let tiles = data.tile_len();
-            let (validation, test) = (data.validation().len() / tiles, data.test().len() / tiles);
+            let set = |set: &HeldOut| match set.origins() {
+                [] => "0".into(),
+                origins => format!("{} ({})", set.len(), origins.join(", ")),
+            };
+            let (validation, test) = (set(data.validation()), set(data.test()));
             log(&format!(
                 "{} pictures for training, {validation} for validation, {test} for test",
                 data.len()
@@ -171,9 +187,7 @@ impl Args {
         let mut read: Vec<PathBuf> = Vec::new();
         for spec in &self.data {
             match &spec.source {
-                Source::Stl10(folder) => {
-                    read.extend(["train_X.bin", "test_X.bin"].map(|name| folder.join(name)))
-                }
+                Source::Stl10(folder) => read.extend(stl10::FILES.map(|name| folder.join(name))),
                 Source::Folder(folder) => read.extend(aez_image::pictures_under(folder)?),
             }
         }
@@ -222,8 +236,10 @@ impl Args {
         }
         recipe.batch_size = self.batch_size.map_or(recipe.batch_size, |size| size as usize);
         recipe.epochs = self.epochs.unwrap_or(recipe.epochs);
+        recipe.test_dropout |= self.test_dropout;
         recipe.init = match &self.init {
             Some(Start::Klt) => Init::Klt,
+            Some(Start::Paper) => Init::Paper,
             Some(Start::Xavier) => Init::Xavier,
             Some(Start::Weights(_)) => Init::Weights,
             None => recipe.init,

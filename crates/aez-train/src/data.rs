@@ -4,89 +4,101 @@
 //! one, on any number of threads.
 
 pub use crate::augment::{Augment, Key};
+pub use crate::held_out::HeldOut;
 use crate::{
     Error, Result,
     augment::{Purpose, generator, make_tile},
     folder,
-    sources::{Splits, read_folder, read_stl10, thin},
+    sources::{Bounds, read_folder, read_stl10, thin},
     spec::{Source, Spec},
+    stl10,
 };
 use aez_core::{Limits, picture::Picture};
 use rand::{RngExt, seq::SliceRandom};
 use rayon::prelude::*;
 
-/// Maximum number of tiles in the validation set.
+/// Maximum number of tiles in the validation set of [`Dataset::open`].
 pub const MAX_VALIDATION: usize = 256;
-/// Maximum number of tiles in the test set.
+/// Maximum number of tiles in the test set of [`Dataset::open`].
 pub const MAX_TEST: usize = 1024;
 
 /// Training pictures, and the tiles of the validation and the test set.
 ///
-/// The training pictures of STL-10 are those of its training file; the two halves of its test file are the validation and the
-/// test set. Of the pictures of a folder, about 1 in 40 is in the validation set and 1 in 40 in the test set, depending on a
-/// hash of the file name; if a folder has three pictures or more, each set has at least one. If there are more held-out pictures
-/// than [`MAX_VALIDATION`] or [`MAX_TEST`], evenly spaced ones are used.
+/// The training pictures of STL-10 are those of its training file, and the test set is its test file. The validation set has 1000
+/// evenly spaced pictures of its unlabeled file. Where this file does not exist, every 20th picture of the training file is in the
+/// validation set instead. Of the pictures of a folder, about 1 in 40 is in the validation set and 1 in 40 in the test set, depending
+/// on a hash of the file name; if a folder has three pictures or more, each set has at least one.
 #[derive(Debug)]
 pub struct Dataset {
     tile: usize,
     pictures: Vec<Picture>,
     /// Number of visits of each picture in an epoch.
     weights: Vec<u32>,
-    validation: Vec<f32>,
-    test: Vec<f32>,
+    validation: HeldOut,
+    test: HeldOut,
+    classes: Vec<String>,
     sources: Vec<(String, usize)>,
     skipped: Vec<String>,
 }
 
 impl Dataset {
     /// Reads and decodes all pictures, on all threads. `tile` is the edge of a tile in pixels. Picture files that cannot be read
-    /// are skipped; see [`Dataset::skipped`].
+    /// are skipped; see [`Dataset::skipped`]. If there are more held-out pictures than [`MAX_VALIDATION`] or [`MAX_TEST`], evenly
+    /// spaced ones are kept.
     ///
     /// # Errors
     /// [`aez_core::Error::Io`] and [`aez_core::Error::Picture`] if a source cannot be read, [`aez_core::Error::Misuse`] if
     /// there are no training pictures.
     pub fn open(specs: &[Spec], tile: usize, limits: &Limits) -> Result<Self> {
-        let mut set = Self {
-            tile,
-            pictures: Vec::new(),
-            weights: Vec::new(),
-            validation: Vec::new(),
-            test: Vec::new(),
-            sources: Vec::new(),
-            skipped: Vec::new(),
-        };
-        let (mut validation, mut test) = (Vec::new(), Vec::new());
+        Self::open_bounded(specs, tile, limits, [MAX_VALIDATION, MAX_TEST])
+    }
+
+    /// The same as [`Dataset::open`] with all held-out pictures, for recipes with [`Recipe::whole_sets`].
+    ///
+    /// # Errors
+    /// Those of [`Dataset::open`].
+    ///
+    /// [`Recipe::whole_sets`]: crate::recipe::Recipe::whole_sets
+    pub fn open_whole(specs: &[Spec], tile: usize, limits: &Limits) -> Result<Self> {
+        Self::open_bounded(specs, tile, limits, [usize::MAX; 2])
+    }
+
+    fn open_bounded(specs: &[Spec], tile: usize, limits: &Limits, bounds: Bounds) -> Result<Self> {
+        let (mut pictures, mut weights, mut sources, mut skipped) = (vec![], vec![], vec![], vec![]);
+        let (mut validation, mut test) = (Part::default(), Part::default());
+        let mut classes = Vec::new();
         for spec in specs {
             let (name, splits) = match &spec.source {
                 Source::Stl10(folder) => {
-                    (format!("stl10:{}", folder::base_name(folder)), read_stl10(folder, tile)?)
+                    (format!("stl10:{}", folder::base_name(folder)), read_stl10(folder, tile, bounds)?)
                 }
                 Source::Folder(folder) => {
-                    let (splits, skipped) = read_folder(folder, tile, limits)?;
-                    set.skipped.extend(skipped);
+                    let (splits, unreadable) = read_folder(folder, tile, limits)?;
+                    skipped.extend(unreadable);
                     (folder::base_name(folder), splits)
                 }
             };
-            let Splits { train, validation: held_out, test: tested } = splits;
-            set.sources.push((name, train.len()));
-            set.weights.resize(set.weights.len() + train.len(), spec.weight);
-            set.pictures.extend(train);
-            validation.extend(held_out);
-            test.extend(tested);
+            weights.resize(weights.len() + splits.train.len(), spec.weight);
+            let [validation_origin, test_origin] = splits.origins.map(|part| format!("{name}{part}"));
+            validation.add(splits.validation, Vec::new(), validation_origin);
+            test.add(splits.test, splits.test_labels, test_origin);
+            classes = splits.classes;
+            sources.push((name, splits.train.len()));
+            pictures.extend(splits.train);
         }
-        if set.pictures.is_empty() {
-            let first = set.skipped.first().map(|reason| format!("; {reason}")).unwrap_or_default();
+        if pictures.is_empty() {
+            let first = skipped.first().map(|reason| format!("; {reason}")).unwrap_or_default();
             return Err(Error::misuse(format!("the data contain no readable training pictures{first}")));
         }
-        let visits: u64 = set.weights.iter().map(|&weight| u64::from(weight)).sum();
+        let visits: u64 = weights.iter().map(|&weight| u64::from(weight)).sum();
         if visits > u64::from(u32::MAX) {
             return Err(Error::misuse(format!(
                 "an epoch of {visits} tiles is too long: use smaller weights"
             )));
         }
-        set.validation = to_unit(&thin(validation, MAX_VALIDATION));
-        set.test = to_unit(&thin(test, MAX_TEST));
-        Ok(set)
+        let [validation, test] = [(validation, bounds[0]), (test, bounds[1])]
+            .map(|(part, bound)| part.held_out(tile * tile * 3, bound, specs.len() == 1));
+        Ok(Self { tile, pictures, weights, validation, test, classes, sources, skipped })
     }
 
     /// Keeps at most `max` training pictures, evenly spaced over all sources. The validation and the test set do not change.
@@ -173,17 +185,22 @@ impl Dataset {
         tiles
     }
 
-    /// The tiles of the validation set, concatenated: centre squares with values in [0, 1], channels last. Empty if there are
-    /// too few pictures.
+    /// The tiles of the validation set. Empty if there are too few pictures.
     #[must_use]
-    pub fn validation(&self) -> &[f32] {
+    pub fn validation(&self) -> &HeldOut {
         &self.validation
     }
 
-    /// The tiles of the test set, like [`Dataset::validation`]. They must not influence the training.
+    /// The tiles of the test set. They must not influence the training.
     #[must_use]
-    pub fn test(&self) -> &[f32] {
+    pub fn test(&self) -> &HeldOut {
         &self.test
+    }
+
+    /// The name of a class of the test set; see [`HeldOut::labels`].
+    #[must_use]
+    pub fn class(&self, label: u8) -> String {
+        stl10::class_name(&self.classes, label)
     }
 
     /// Number of training pictures.
@@ -217,15 +234,43 @@ impl Dataset {
     }
 }
 
-/// Values in [0, 1], one tile after the other.
-fn to_unit(squares: &[Picture]) -> Vec<f32> {
-    squares.iter().flat_map(|square| &square.rgb).map(|&byte| f32::from(byte) / 255.0).collect()
+/// The held-out pictures of several sources.
+#[derive(Default)]
+struct Part {
+    squares: Vec<Picture>,
+    labels: Vec<u8>,
+    /// Name and number of pictures of each source.
+    origins: Vec<(String, usize)>,
+}
+
+impl Part {
+    fn add(&mut self, squares: Vec<Picture>, labels: Vec<u8>, origin: String) {
+        self.origins.push((origin, squares.len()));
+        self.squares.extend(squares);
+        self.labels.extend(labels);
+    }
+
+    /// At most `bound` evenly spaced tiles of `tile_len` values. The labels of several sources are of different classes, and left out.
+    fn held_out(self, tile_len: usize, bound: usize, labelled: bool) -> HeldOut {
+        let (count, mut end) = (self.squares.len(), 0);
+        let kept = thin((0..count).collect::<Vec<_>>(), bound);
+        let mut origins = Vec::new();
+        for (name, count) in self.origins {
+            let range = end..end + count;
+            end = range.end;
+            let count = kept.iter().filter(|index| range.contains(index)).count();
+            if count > 0 {
+                origins.push(format!("{count} of {name}"));
+            }
+        }
+        let labels = if labelled { thin(self.labels, bound) } else { Vec::new() };
+        HeldOut::new(tile_len, &thin(self.squares, bound), labels, origins)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stl10;
     use aez_image::{PictureFormat, encode};
     use std::path::Path;
 
@@ -252,8 +297,9 @@ mod tests {
         let dir = folder(10);
         std::fs::write(dir.path().join("bad.jpg"), b"no").unwrap();
         let set = open(dir.path(), "").unwrap();
-        let held_out = (set.validation().len() + set.test().len()) / set.tile_len();
-        assert_eq!(set.len() + held_out, 10);
+        assert_eq!(set.len() + set.validation().len() + set.test().len(), 10);
+        assert!(set.test().labels().is_empty());
+        assert!(set.test().origins()[0].starts_with(&format!("{} of ", set.test().len())));
         assert!(!set.validation().is_empty() && !set.test().is_empty());
         assert_eq!((set.skipped().len(), &set.summary()[0].1), (1, &set.len()));
         assert!(set.skipped()[0].contains("bad.jpg"));
@@ -308,18 +354,71 @@ mod tests {
         assert_ne!(set.sample(5, 1, &AUGMENT), set.sample(5, 2, &AUGMENT));
     }
 
-    #[test]
-    fn the_test_file_of_stl10_is_held_out() {
+    /// A folder with files of STL-10 whose pictures have one value each.
+    fn stl10_folder(files: &[(&str, &[u8])]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let records =
-            |values: &[u8]| values.iter().flat_map(|&value| vec![value; stl10::RECORD]).collect::<Vec<_>>();
-        std::fs::write(dir.path().join("train_X.bin"), records(&[10, 20])).unwrap();
-        std::fs::write(dir.path().join("test_X.bin"), records(&[51, 102, 153])).unwrap();
-        let spec = format!("stl10:{}", dir.path().display()).parse().unwrap();
-        let set = Dataset::open(&[spec], 4, &Limits::default()).unwrap();
+        for (name, values) in files {
+            let records = values.iter().flat_map(|&value| vec![value; stl10::RECORD]).collect::<Vec<_>>();
+            std::fs::write(dir.path().join(name), records).unwrap();
+        }
+        dir
+    }
+
+    /// The value of each tile.
+    fn values(set: &HeldOut) -> Vec<f32> {
+        set.first(usize::MAX).chunks_exact(48).map(|tile| (tile[0] * 255.0).round()).collect()
+    }
+
+    fn stl10_spec(dir: &tempfile::TempDir) -> Spec {
+        format!("stl10:{}", dir.path().display()).parse().unwrap()
+    }
+
+    #[test]
+    fn the_whole_test_file_of_stl10_is_the_test_set() {
+        let dir = stl10_folder(&[
+            ("train_X.bin", &[10, 20]),
+            ("test_X.bin", &[51, 102, 153]),
+            ("unlabeled_X.bin", &[7, 8]),
+        ]);
+        std::fs::write(dir.path().join("test_y.bin"), [2, 1, 2]).unwrap();
+        std::fs::write(dir.path().join("class_names.txt"), "cat\ndog\n").unwrap();
+        let set = Dataset::open(&[stl10_spec(&dir)], 4, &Limits::default()).unwrap();
         assert_eq!(set.len(), 2);
-        let values =
-            |tiles: &[f32]| tiles.chunks_exact(48).map(|tile| (tile[0] * 10.0).round()).collect::<Vec<_>>();
-        assert_eq!((values(set.validation()), values(set.test())), (vec![2.0], vec![4.0, 6.0]));
+        assert_eq!(
+            (values(set.validation()), values(set.test())),
+            (vec![7.0, 8.0], vec![51.0, 102.0, 153.0])
+        );
+        assert_eq!(
+            (set.test().labels(), set.class(2), set.class(3)),
+            (&[2, 1, 2][..], "dog".into(), "class 3".into())
+        );
+        assert!(
+            set.validation().origins()[0].ends_with("/unlabeled_X.bin"),
+            "{:?}",
+            set.validation().origins()
+        );
+        // Labels of different sources are of different classes.
+        let both = Dataset::open(&[stl10_spec(&dir), stl10_spec(&dir)], 4, &Limits::default()).unwrap();
+        assert!(both.test().len() == 6 && both.test().labels().is_empty());
+    }
+
+    #[test]
+    fn without_unlabeled_pictures_some_training_pictures_are_for_validation_only() {
+        let train: Vec<u8> = (1..=41).collect();
+        let dir = stl10_folder(&[("train_X.bin", &train), ("test_X.bin", &[200])]);
+        let set = Dataset::open(&[stl10_spec(&dir)], 4, &Limits::default()).unwrap();
+        assert_eq!(values(set.validation()), [20.0, 40.0]);
+        let trained: Vec<u8> = set.pictures.iter().map(|picture| picture.rgb[0]).collect();
+        assert!(trained.len() == 39 && !trained.contains(&20) && !trained.contains(&40));
+    }
+
+    #[test]
+    fn whole_sets_are_not_thinned() {
+        let test: Vec<u8> = (0..MAX_TEST + 9).map(|i| i as u8).collect();
+        let dir = stl10_folder(&[("train_X.bin", &[1]), ("test_X.bin", &test)]);
+        let [thinned, whole] = [Dataset::open, Dataset::open_whole]
+            .map(|open| open(&[stl10_spec(&dir)], 4, &Limits::default()).unwrap());
+        assert_eq!((thinned.test().len(), whole.test().len()), (MAX_TEST, MAX_TEST + 9));
+        assert!(whole.test().origins()[0].starts_with(&format!("{} of stl10:", MAX_TEST + 9)));
     }
 }

@@ -44,6 +44,7 @@ pub mod experiment;
 pub mod fetch;
 mod folder;
 pub mod graph;
+mod held_out;
 mod host;
 pub mod klt;
 mod layers;

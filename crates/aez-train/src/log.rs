@@ -6,7 +6,8 @@ use aez_image::write_atomically;
 use serde::{Deserialize, Serialize};
 use std::{fmt::Write, fs, path::Path};
 
-/// One measurement. Losses are mean squared errors of pixel values in [0, 1].
+/// One measurement. Losses are mean squared errors of pixel values in [0, 1]: the mean of the losses of the batches, as in the paper.
+/// Decoded values are not clamped for losses, but for PSNRs.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// Number of passes over the training data, with a fraction for an incomplete one.
@@ -15,15 +16,15 @@ pub struct Row {
     pub tiles: u64,
     /// Seconds of training.
     pub seconds: f64,
-    /// Average loss of the training steps since the last row. NaN before the first step.
+    /// Mean loss of the training steps since the last row. NaN before the first step.
     pub train_loss: f64,
-    /// Loss on a fixed set of validation tiles. NaN if there are none.
+    /// Loss on the validation set, or on its first 128 tiles unless the recipe measures whole sets. NaN if there are none.
     pub validation_loss: f64,
-    /// Loss on a fixed set of test tiles. NaN if there are none.
+    /// The same for the test set.
     pub test_loss: f64,
-    /// Average PSNR of the validation tiles in decibels, without quantization.
+    /// Average PSNR of these validation tiles in decibels, without quantization.
     pub validation_psnr: f64,
-    /// Average size in bytes of the latents of the validation tiles at quality 75, estimated by the prior.
+    /// Average size in bytes of the latents of the first 128 validation tiles at quality 75, estimated by the prior.
     pub estimated_bytes: f64,
     /// Average size in bytes of files of one validation tile at quality 75.
     pub coded_bytes: f64,
@@ -36,7 +37,11 @@ pub struct Row {
 }
 
 const HEADER: &str = "epoch,tiles,seconds,train_loss,validation_loss,test_loss,validation_psnr,\
-estimated_bytes,coded_bytes,coded_psnr,learning_rate,gradient_norm";
+estimated_bytes,coded_bytes,coded_psnr,learning_rate,gradient_norm,\
+network_train_loss,network_validation_loss,network_test_loss";
+
+/// The loss of values in [-1, 1] for a loss of values in [0, 1].
+pub(crate) const NORMALIZED_LOSS: f64 = 4.0;
 
 /// The rows of a run in the order of the measurements.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -73,24 +78,32 @@ impl Log {
         &self.rows
     }
 
-    /// Writes the rows to a CSV file.
+    /// Writes the rows to a CSV file. The last columns are the losses in the units of the network, in which the paper gives them: of
+    /// values in [-1, 1] if the network normalizes its input.
     ///
     /// # Errors
     /// [`aez_core::Error::Io`] when the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<()> {
+    pub fn save(&self, path: &Path, normalize: bool) -> Result<()> {
+        let scale = if normalize { NORMALIZED_LOSS } else { 1.0 };
         let mut text = format!("{HEADER}\n");
         for row in &self.rows {
-            let Row { epoch, tiles, seconds, train_loss, validation_loss, test_loss, .. } = row;
+            let Row { epoch, tiles, seconds, .. } = row;
+            let losses = |scale: f64| {
+                let losses = [row.train_loss, row.validation_loss, row.test_loss];
+                losses.map(|loss| format!("{:.8}", scale * loss)).join(",")
+            };
             // Writing to a string cannot fail.
             let _ = writeln!(
                 text,
-                "{epoch:.4},{tiles},{seconds:.1},{train_loss:.8},{validation_loss:.8},{test_loss:.8},{:.4},{:.2},{:.2},{:.4},{:.3e},{:.5}",
+                "{epoch:.4},{tiles},{seconds:.1},{},{:.4},{:.2},{:.2},{:.4},{:.3e},{:.5},{}",
+                losses(1.0),
                 row.validation_psnr,
                 row.estimated_bytes,
                 row.coded_bytes,
                 row.coded_psnr,
                 row.learning_rate,
-                row.gradient_norm
+                row.gradient_norm,
+                losses(scale)
             );
         }
         Ok(write_atomically(path, text.as_bytes())?)
@@ -174,7 +187,9 @@ mod tests {
     fn rows_are_read_up_to_the_checkpoint() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log.csv");
-        log().save(&path).unwrap();
+        log().save(&path, true).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.lines().nth(1).unwrap().ends_with(",0.06250000,NaN,0.06250000"), "{text}");
         let read = Log::load(&path, 128).unwrap();
         assert_eq!(read.rows().len(), 2);
         let row = read.rows()[1];

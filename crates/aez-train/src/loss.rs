@@ -3,6 +3,7 @@
 use crate::{
     Error, Result,
     graph::Graph,
+    log::NORMALIZED_LOSS,
     recipe::{Distortion, Recipe},
 };
 use aez_core::tiled::{Calibration, quantize::LAMBDA};
@@ -72,6 +73,10 @@ pub fn loss(
     if let (Some(Rounded { bits, .. }), Some(rounding)) = (rounded, rounding) {
         let weights = rate_weights(&weighted, values, recipe.distortion, rounding, &factors)?;
         objective = (objective + (bits * weights)?.mean_all()?)?;
+    }
+    if graph.config().normalize && recipe.distortion == Distortion::Mse {
+        // The paper differentiates errors of values in [-1, 1]. Adam depends little on the scale of gradients, but it does.
+        objective = (objective * NORMALIZED_LOSS)?;
     }
     let unrounded: Vec<f32> = factors.iter().map(|&factor| f32::from(factor == 0.0)).collect();
     let count = unrounded.iter().sum::<f32>();

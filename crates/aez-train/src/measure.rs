@@ -1,17 +1,19 @@
 //! Measurements for the log of a run: distortion without quantization, and size and distortion of encoded tiles.
 
-use crate::Result;
+use crate::{Result, data::HeldOut, graph::Graph};
 use aez_core::{
     Decoder, Encoder, Model, Quality,
     picture::{Picture, psnr, psnr_of_mse},
     symbols::{Latents, Shape},
     tiled::{
-        TiledModel,
+        Config,
         quantize::{LAMBDA, quantize},
     },
 };
+use candle_core::Tensor;
+use rand_chacha::ChaCha8Rng;
 
-/// Maximum number of tiles of a set that are measured.
+/// Maximum number of tiles of a set that are encoded as files, and whose losses are measured unless the recipe measures whole sets.
 pub(crate) const MEASURED_TILES: usize = 128;
 
 /// The picture of a tile with values in [0, 1].
@@ -20,13 +22,15 @@ pub(crate) fn to_picture(tile: &[f32], edge: usize) -> Picture {
     Picture::from_rgb(edge as u32, edge as u32, rgb)
 }
 
-/// Averages over tiles without quantization of the latents. NaN if there are no tiles.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// Measurements of tiles without quantization of the latents. Averages are NaN if there are no tiles.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Reconstruction {
-    /// Mean squared error of values in [0, 1].
-    pub mse: f64,
-    /// Mean PSNR in dB.
+    /// Mean of the losses of the batches, as in the paper: mean squared errors of values in [0, 1] without clamping.
+    pub loss: f64,
+    /// Mean PSNR in dB of the decoded values, clamped to [0, 1].
     pub psnr: f64,
+    /// Mean squared error of each tile without clamping.
+    pub errors: Vec<f64>,
 }
 
 /// Averages over tiles that are encoded as files of quality 75. NaN if there are no tiles.
@@ -40,26 +44,42 @@ pub(crate) struct Coded {
     pub psnr: f64,
 }
 
-/// The first tiles of a set, at most [`MEASURED_TILES`].
-fn measured<'a>(model: &TiledModel, tiles: &'a [f32]) -> &'a [f32] {
-    &tiles[..tiles.len().min(MEASURED_TILES * model.config().tile_len())]
+/// Measures the reconstruction of the first `count` tiles of a set in batches. Channels are dropped if `dropout` is given.
+pub(crate) fn reconstruct(
+    graph: &Graph,
+    set: &HeldOut,
+    count: usize,
+    batch_size: usize,
+    mut dropout: Option<&mut ChaCha8Rng>,
+) -> Result<Reconstruction> {
+    let Config { tile, .. } = *graph.config();
+    let (mut losses, mut psnrs, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+    let count = count.min(set.len());
+    for start in (0..count).step_by(batch_size) {
+        let range = start..count.min(start + batch_size);
+        let size = range.len();
+        let tiles = set.tiles(range);
+        let input = Tensor::from_slice(&tiles, (size, tile, tile, 3), graph.device())?;
+        let latents = graph.analyse(&input, dropout.as_deref_mut())?;
+        let decoded = graph.synthesize(&latents, dropout.as_deref_mut())?.flatten_all()?.to_vec1::<f32>()?;
+        let tile_len = graph.config().tile_len();
+        for (original, decoded) in tiles.chunks_exact(tile_len).zip(decoded.chunks_exact(tile_len)) {
+            errors.push(mean_square(original, decoded, |value| value));
+            let clamped = mean_square(original, decoded, |value| value.clamp(0.0, 1.0));
+            psnrs.push(psnr_of_mse(clamped * 255.0 * 255.0));
+        }
+        losses.push(mean(&errors[errors.len() - size..]));
+    }
+    Ok(Reconstruction { loss: mean(&losses), psnr: mean(&psnrs), errors })
 }
 
-/// Measures the reconstruction of `tiles` without quantization.
-pub(crate) fn reconstruct(model: &TiledModel, tiles: &[f32]) -> Result<Reconstruction> {
-    let (tiles, tile_len) = (measured(model, tiles), model.config().tile_len());
-    let decoded = model.synthesize(&model.analyse(tiles)?)?;
-    let error = |(a, b): (&[f32], &[f32])| {
-        let squares = a.iter().zip(b).map(|(a, b)| f64::from(a - b.clamp(0.0, 1.0)).powi(2));
-        squares.sum::<f64>() / tile_len as f64
-    };
-    let errors: Vec<f64> =
-        tiles.chunks_exact(tile_len).zip(decoded.chunks_exact(tile_len)).map(error).collect();
-    let count = errors.len() as f64;
-    Ok(Reconstruction {
-        mse: errors.iter().sum::<f64>() / count,
-        psnr: errors.iter().map(|mse| psnr_of_mse(mse * 255.0 * 255.0)).sum::<f64>() / count,
-    })
+fn mean_square(original: &[f32], decoded: &[f32], change: impl Fn(f32) -> f32) -> f64 {
+    let squares = original.iter().zip(decoded).map(|(a, b)| f64::from(a - change(*b)).powi(2));
+    squares.sum::<f64>() / original.len() as f64
+}
+
+pub(crate) fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len() as f64
 }
 
 /// Encodes and decodes each of `tiles` as a file.
@@ -69,7 +89,6 @@ pub(crate) fn reconstruct(model: &TiledModel, tiles: &[f32]) -> Result<Reconstru
 pub(crate) fn encode_tiles(model: &Model, tiles: &[f32]) -> Result<Coded> {
     let tiled = model.tiled().expect("a tiled model");
     let config = tiled.config();
-    let tiles = measured(tiled, tiles);
     let (encoder, decoder) = (Encoder::new(model), Decoder::new(model));
     let tables = tiled.prior().at(Quality::REFERENCE);
     let mut latents = tiled.analyse(tiles)?;

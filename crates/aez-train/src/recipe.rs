@@ -10,7 +10,9 @@ use std::str::FromStr;
 pub enum Init {
     /// Weights that compute the Karhunen-Loève transform of the training tiles.
     Klt,
-    /// Random weights as in the paper: uniform after Glorot and Bengio (2010), with biases of 0.01.
+    /// Random weights as in the paper: those of [`Init::Xavier`], except for the transposed convolutions.
+    Paper,
+    /// Random weights, uniform after Glorot and Bengio (2010), with biases of 0.01.
     Xavier,
     /// The weights of a model or of the checkpoint of another run.
     Weights,
@@ -86,6 +88,14 @@ pub struct Recipe {
     pub thumbnails: f32,
     /// Strength of the random changes of colours, 0 to 1.
     pub colour: f32,
+    /// Whether validation and test losses are measured on all tiles of a [`Dataset`](crate::data::Dataset) instead of at most 128 of
+    /// each set.
+    #[serde(default)]
+    pub whole_sets: bool,
+    /// Whether channels are dropped while validation and test losses are measured, as in the training loop of the paper. The PSNR
+    /// and files are always measured without dropout.
+    #[serde(default)]
+    pub test_dropout: bool,
 }
 
 impl Default for Recipe {
@@ -95,12 +105,13 @@ impl Default for Recipe {
 }
 
 impl Recipe {
-    /// The recipe of the paper: Adam with a learning rate of 1e-3, batches of 64 tiles, 121 epochs, mean squared error.
+    /// The recipe of the paper: Adam with a learning rate of 1e-3, batches of 64 tiles, 121 epochs, mean squared error. Unlike the
+    /// paper's loop, it measures without dropout unless [`Recipe::test_dropout`] is set.
     #[must_use]
     pub fn paper() -> Self {
         Self {
             name: "paper".into(),
-            init: Init::Xavier,
+            init: Init::Paper,
             distortion: Distortion::Mse,
             border: 0.0,
             quantize: false,
@@ -117,6 +128,8 @@ impl Recipe {
             crop: false,
             thumbnails: 0.0,
             colour: 0.0,
+            whole_sets: true,
+            test_dropout: false,
         }
     }
 
@@ -139,6 +152,7 @@ impl Recipe {
             flip: true,
             crop: true,
             thumbnails: 0.5,
+            whole_sets: false,
             ..Self::paper()
         }
     }

@@ -4,11 +4,12 @@ pub use crate::options::{Event, Files, Options};
 use crate::{
     Error, Result,
     checkpoint::{Checkpoint, Progress},
-    data::{Dataset, Key},
+    data::{Dataset, HeldOut, Key},
+    graph::Graph,
     learner::{Gradients, Learner},
     log::{Log, Row},
     loss::{Rounding, loss},
-    measure::{encode_tiles, reconstruct},
+    measure::{MEASURED_TILES, encode_tiles, reconstruct},
     recipe::Init,
     samples,
     start::{check_same, start},
@@ -23,11 +24,13 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::time::Instant;
 
-/// Number of tiles from which the quantizer and the prior of the model are computed, and number of tiles for the sensitivity of
-/// each latent.
+/// Maximum number of tiles from which the quantizer and the prior of the model are computed, and maximum number of tiles for the
+/// sensitivity of each latent.
 const CALIBRATION_TILES: (usize, usize) = (4096, 256);
 /// The same for a row of the log.
 const QUICK_CALIBRATION_TILES: (usize, usize) = (512, 96);
+/// Maximum number of these tiles per training picture. With few pictures, more tiles take long and say little.
+const CALIBRATION_TILES_PER_PICTURE: usize = 8;
 /// Average number of bytes of a tile at quality 75, without the header.
 const REFERENCE_BYTES: f64 = 88.0;
 /// A run has diverged if the loss exceeds this many times the first loss for [`DIVERGED_STEPS`] steps in a row. The first steps
@@ -195,8 +198,8 @@ impl<'a> Run<'a> {
         let tiles = position as u64 - progress.position;
         progress.position += tiles;
         progress.tiles += tiles;
-        progress.loss_sum += loss * tiles as f64;
-        progress.loss_count += tiles;
+        progress.loss_sum += loss;
+        progress.loss_count += 1;
         if position == self.order.len() {
             progress.epoch += 1;
             progress.position = 0;
@@ -241,18 +244,18 @@ impl<'a> Run<'a> {
         let calibration = self.calibrate(&parameters, QUICK_CALIBRATION_TILES)?;
         let Calibration { quantizer, prior, .. } = calibration.clone();
         let model = Model::from(TiledModel::from_parts(&parameters, quantizer, prior)?);
-        let network = model.tiled().expect("a tiled model");
-        let validation = reconstruct(network, self.data.validation())?;
-        let test = reconstruct(network, self.data.test())?;
-        let coded = encode_tiles(&model, self.data.validation())?;
+        let graph = Graph::new(&parameters, &self.options.device)?.frozen();
+        let (validation_loss, validation_psnr) = self.measure_set(&graph, self.data.validation())?;
+        let (test_loss, _) = self.measure_set(&graph, self.data.test())?;
+        let coded = encode_tiles(&model, &self.data.validation().first(MEASURED_TILES))?;
         let row = Row {
             epoch: self.epoch(),
             seconds: self.seconds(),
             tiles: self.progress.tiles,
             train_loss: self.progress.loss_sum / self.progress.loss_count as f64,
-            validation_loss: validation.mse,
-            test_loss: test.mse,
-            validation_psnr: validation.psnr,
+            validation_loss,
+            test_loss,
+            validation_psnr,
             estimated_bytes: coded.estimated_bytes,
             coded_bytes: coded.bytes,
             coded_psnr: coded.psnr,
@@ -262,10 +265,24 @@ impl<'a> Run<'a> {
         (self.progress.loss_sum, self.progress.loss_count) = (0.0, 0);
         self.rounding = Some(calibration.into());
         self.log.push(row);
-        self.log.save(&self.files.log)?;
+        self.log.save(&self.files.log, self.options.config.normalize)?;
         self.log.draw(&self.files.curves)?;
         report(Event::Measured(&row));
         Ok(())
+    }
+
+    /// The loss and the PSNR of a set.
+    fn measure_set(&self, graph: &Graph, set: &HeldOut) -> Result<(f64, f64)> {
+        let recipe = &self.options.recipe;
+        let count = if recipe.whole_sets { set.len() } else { MEASURED_TILES };
+        let measured = reconstruct(graph, set, count, recipe.batch_size, None)?;
+        if !recipe.test_dropout {
+            return Ok((measured.loss, measured.psnr));
+        }
+        let mut rng = ChaCha8Rng::seed_from_u64(self.options.seed);
+        rng.set_stream(self.learner.steps());
+        let dropped = reconstruct(graph, set, count, recipe.batch_size, Some(&mut rng))?;
+        Ok((dropped.loss, measured.psnr))
     }
 
     /// Writes the checkpoint and the picture of sample tiles.
@@ -276,7 +293,7 @@ impl<'a> Run<'a> {
         let checkpoint = Checkpoint { progress, parameters, optimizer, rounding };
         checkpoint.save(&self.files.checkpoint)?;
         let averaged = checkpoint.optimizer.averaged(checkpoint.parameters);
-        samples::write(&self.files.samples, &averaged, self.data.validation())?;
+        samples::write(&self.files.samples, &averaged, &self.data.validation().first(samples::MAX_TILES))?;
         self.last_save = Instant::now();
         Ok(())
     }
@@ -297,7 +314,8 @@ impl<'a> Run<'a> {
     /// Computes a quantizer and a prior from training tiles.
     fn calibrate(&self, parameters: &Parameters, (tiles, gain_tiles): (usize, usize)) -> Result<Calibration> {
         let Options { seed, recipe, .. } = self.options;
-        let tiles = self.data.sample(tiles, *seed, &recipe.augment());
+        let most = CALIBRATION_TILES_PER_PICTURE * self.data.len();
+        let tiles = self.data.sample(tiles.min(most), *seed, &recipe.augment());
         Ok(calibrate(parameters, &tiles, gain_tiles, REFERENCE_BYTES, *seed)?)
     }
 
@@ -309,6 +327,7 @@ impl<'a> Run<'a> {
             recipe: recipe.name.clone(),
             init: match recipe.init {
                 Init::Klt => "klt".into(),
+                Init::Paper => "paper".into(),
                 Init::Xavier => "xavier".into(),
                 Init::Weights => "weights".into(),
             },

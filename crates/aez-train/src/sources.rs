@@ -2,9 +2,8 @@
 
 use crate::{
     Result,
-    data::{MAX_TEST, MAX_VALIDATION},
     folder::{self, Split},
-    stl10::Records,
+    stl10::{Records, class_names, read_labels},
 };
 use aez_core::{
     Limits,
@@ -19,27 +18,63 @@ use std::path::Path;
 /// Maximum shorter side of a training picture in pixels. Larger pictures are scaled down.
 const MAX_SHORTEST_SIDE: u32 = 1024;
 
+/// Number of validation tiles of STL-10, evenly spaced in its unlabeled file.
+const STL10_VALIDATION: usize = 1000;
+/// If STL-10 has no unlabeled file, one in this many of its training pictures is a validation tile instead.
+const STL10_TRAIN_PER_VALIDATION: u64 = 20;
+
 /// The pictures of a source. Those of the validation and the test set are centre squares of the size of a tile.
 #[derive(Default)]
 pub(crate) struct Splits {
     pub train: Vec<Picture>,
     pub validation: Vec<Picture>,
     pub test: Vec<Picture>,
+    /// The class of each test picture, from 1. Empty if the classes are not known.
+    pub test_labels: Vec<u8>,
+    /// The names of the classes.
+    pub classes: Vec<String>,
+    /// The name of the source's part that the validation pictures come from, and of that of the test pictures.
+    pub origins: [String; 2],
 }
 
-/// Reads STL-10: its training file, and the two halves of its test file as validation and test set.
-pub(crate) fn read_stl10(folder: &Path, tile: usize) -> Result<Splits> {
+/// Maximum numbers of tiles in the validation and the test set.
+pub(crate) type Bounds = [usize; 2];
+
+/// Reads STL-10: its training file, its test file as test set, and pictures of its unlabeled file as validation set.
+pub(crate) fn read_stl10(folder: &Path, tile: usize, bounds: Bounds) -> Result<Splits> {
     let mut train = Records::open(&folder.join("train_X.bin"))?;
-    let mut held_out = Records::open(&folder.join("test_X.bin"))?;
-    let (half, count) = (held_out.count() / 2, held_out.count());
-    let mut squares = |indices: Vec<u64>| -> Result<Vec<Picture>> {
-        indices.into_iter().map(|index| Ok(centre_square(&held_out.read(index)?, tile as u32))).collect()
+    let mut test = Records::open(&folder.join("test_X.bin"))?;
+    let labels = read_labels(folder, "test_y.bin", test.count())?;
+    let kept = thin((0..test.count()).collect(), bounds[1]);
+    let test_labels = thin(labels, bounds[1]);
+    let mut splits = Splits {
+        test: squares(&mut test, kept, tile)?,
+        test_labels,
+        classes: class_names(folder)?,
+        ..Splits::default()
     };
-    Ok(Splits {
-        validation: squares(thin((0..half).collect(), MAX_VALIDATION))?,
-        test: squares(thin((half..count).collect(), MAX_TEST))?,
-        train: (0..train.count()).map(|index| train.read(index)).collect::<Result<_>>()?,
-    })
+    let unlabeled = folder.join("unlabeled_X.bin");
+    let train_indices: Vec<u64> = (0..train.count()).collect();
+    let (train_indices, validation) = if unlabeled.exists() {
+        let mut records = Records::open(&unlabeled)?;
+        let indices = thin((0..records.count()).collect(), STL10_VALIDATION.min(bounds[0]));
+        (train_indices, ("unlabeled_X.bin", squares(&mut records, indices, tile)?))
+    } else {
+        // Files with fewer pictures have one for validation, unless they have fewer than three.
+        let each = if train.count() < 3 { u64::MAX } else { STL10_TRAIN_PER_VALIDATION.min(train.count()) };
+        let (held_out, rest): (Vec<u64>, Vec<u64>) =
+            train_indices.into_iter().partition(|index| (index + 1).is_multiple_of(each));
+        (rest, ("train_X.bin", squares(&mut train, thin(held_out, bounds[0]), tile)?))
+    };
+    splits.validation = validation.1;
+    splits.origins = [validation.0, "test_X.bin"].map(|name| format!("/{name}"));
+    splits.train = train_indices.into_iter().map(|index| train.read(index)).collect::<Result<_>>()?;
+    Ok(splits)
+}
+
+/// Reads pictures as centre squares.
+fn squares(records: &mut Records, indices: Vec<u64>, tile: usize) -> Result<Vec<Picture>> {
+    indices.into_iter().map(|index| Ok(centre_square(&records.read(index)?, tile as u32))).collect()
 }
 
 /// Reads the pictures of a folder and its subfolders on all threads. The second result has a message for each picture that

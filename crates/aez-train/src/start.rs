@@ -12,8 +12,9 @@ use crate::{
 use aez_core::tiled::{Parameters, TiledModel, init};
 use std::{fs, path::Path};
 
-/// Number of tiles from which the Karhunen-Loève transform is computed.
+/// Maximum number of tiles from which the Karhunen-Loève transform is computed, and number of tiles per picture.
 const KLT_TILES: usize = 8192;
+const KLT_TILES_PER_PICTURE: usize = 16;
 
 /// Starting weights of a run.
 #[derive(Debug, Clone)]
@@ -50,10 +51,13 @@ pub(crate) fn start(
 ) -> Result<Checkpoint> {
     let Options { config, recipe, seed, .. } = options;
     let parameters = match recipe.init {
+        Init::Paper => init::paper(*config, *seed)?,
         Init::Xavier => init::xavier(*config, *seed)?,
         Init::Klt => {
             report(Event::Busy("computing the Karhunen-Loève transform"));
-            klt::klt(*config, data.sample(KLT_TILES, *seed, &recipe.augment()), *seed)?
+            // With few pictures, more tiles take long and say little. The transform needs as many tiles as latents.
+            let tiles = (KLT_TILES_PER_PICTURE * data.len()).clamp(2 * config.latents, KLT_TILES);
+            klt::klt(*config, data.sample(tiles, *seed, &recipe.augment()), *seed)?
         }
         Init::Weights => given_weights(options)?,
     };

@@ -24,6 +24,10 @@ pub(crate) const RECORD: usize = 3 * EDGE * EDGE;
 /// Number of pictures in memory at once when packing.
 const CHUNK: usize = 64;
 
+/// The names of the files that training reads. Only those of training and test pictures are required.
+pub const FILES: [&str; 5] =
+    ["train_X.bin", "test_X.bin", "unlabeled_X.bin", "test_y.bin", "class_names.txt"];
+
 /// A file of pictures, such as `train_X.bin`.
 #[derive(Debug)]
 pub(crate) struct Records {
@@ -82,6 +86,93 @@ fn interleaved(i: usize) -> usize {
 /// Converts interleaved rows of [`EDGE`] x [`EDGE`] pixels to a record.
 fn to_record(rgb: &[u8]) -> Vec<u8> {
     (0..RECORD).map(|i| rgb[interleaved(i)]).collect()
+}
+
+/// Reads the class of each of `count` pictures, from 1, from a file such as `train_y.bin`. Empty if the folder has no such file.
+pub(crate) fn read_labels(folder: &Path, name: &str, count: u64) -> Result<Vec<u8>> {
+    let path = folder.join(name);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let labels = fs::read(&path).map_err(|e| Error::io("cannot read", &path, e))?;
+    if labels.len() as u64 != count || labels.contains(&0) {
+        return Err(Error::picture(format!(
+            "{} is not a file of STL-10 labels: it must have one byte of 1 or more for each of {count} pictures",
+            path.display()
+        )));
+    }
+    Ok(labels)
+}
+
+/// The lines of `class_names.txt`, the first for label 1. Empty if the folder has no such file.
+pub(crate) fn class_names(folder: &Path) -> Result<Vec<String>> {
+    let path = folder.join("class_names.txt");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let bytes = fs::read(&path).map_err(|e| Error::io("cannot read", &path, e))?;
+    Ok(String::from_utf8_lossy(&bytes).lines().map(|line| line.trim().to_owned()).collect())
+}
+
+/// The name of a class, or its number if it has no name.
+pub(crate) fn class_name(names: &[String], label: u8) -> String {
+    match usize::from(label).checked_sub(1).and_then(|index| names.get(index)) {
+        Some(name) if !name.is_empty() => name.clone(),
+        _ => format!("class {label}"),
+    }
+}
+
+/// Contents of a folder in the layout of STL-10, from [`info`].
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Info {
+    /// Name of each class with its numbers of training and test pictures. Empty if there are no labels.
+    pub classes: Vec<Class>,
+    /// Number of training pictures.
+    pub train: u64,
+    /// Number of test pictures.
+    pub test: u64,
+    /// Number of unlabeled pictures.
+    pub unlabeled: u64,
+}
+
+/// A class of pictures.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Class {
+    /// Its label in the files, from 1.
+    pub label: u8,
+    /// Its name.
+    pub name: String,
+    /// Number of training pictures.
+    pub train: usize,
+    /// Number of test pictures.
+    pub test: usize,
+}
+
+/// Counts the pictures of a folder in the layout of STL-10, in all and by class.
+///
+/// # Errors
+/// [`aez_core::Error::Io`] if a file cannot be read, [`aez_core::Error::Picture`] if a file has an invalid size or label.
+pub fn info(folder: &Path) -> Result<Info> {
+    let train = Records::open(&folder.join("train_X.bin"))?.count();
+    let test = Records::open(&folder.join("test_X.bin"))?.count();
+    let unlabeled = folder.join("unlabeled_X.bin");
+    let unlabeled = if unlabeled.exists() { Records::open(&unlabeled)?.count() } else { 0 };
+    let train_labels = read_labels(folder, "train_y.bin", train)?;
+    let test_labels = read_labels(folder, "test_y.bin", test)?;
+    let names = class_names(folder)?;
+    let count = |labels: &[u8], label| labels.iter().filter(|&&found| found == label).count();
+    let classes = (1..=u8::MAX).map(|label| Class {
+        label,
+        name: class_name(&names, label),
+        train: count(&train_labels, label),
+        test: count(&test_labels, label),
+    });
+    let labelled = !(train_labels.is_empty() && test_labels.is_empty());
+    let is_used =
+        |class: &Class| class.train + class.test > 0 || labelled && usize::from(class.label) <= names.len();
+    Ok(Info { classes: classes.filter(is_used).collect(), train, test, unlabeled })
 }
 
 /// The result of [`pack`].
@@ -186,6 +277,30 @@ mod tests {
         fs::write(&path, vec![0; RECORD + 1]).unwrap();
         let error = Records::open(&path).unwrap_err().to_string();
         assert!(error.contains("x.bin") && error.contains("27649"), "{error}");
+    }
+
+    #[test]
+    fn pictures_are_counted_by_class() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, bytes: &[u8]| fs::write(dir.path().join(name), bytes).unwrap();
+        write("train_X.bin", &vec![0; 3 * RECORD]);
+        write("test_X.bin", &vec![0; RECORD]);
+        let unlabelled = info(dir.path()).unwrap();
+        assert_eq!((unlabelled.train, unlabelled.test, unlabelled.unlabeled), (3, 1, 0));
+        assert!(unlabelled.classes.is_empty());
+        write("train_y.bin", &[2, 4, 2]);
+        write("test_y.bin", &[1]);
+        write("class_names.txt", b"airplane\nbird\ncar\n");
+        write("unlabeled_X.bin", &vec![0; 2 * RECORD]);
+        let info_of = info(dir.path()).unwrap();
+        let classes: Vec<(&str, usize, usize)> =
+            info_of.classes.iter().map(|class| (class.name.as_str(), class.train, class.test)).collect();
+        assert_eq!(classes, [("airplane", 0, 1), ("bird", 2, 0), ("car", 0, 0), ("class 4", 1, 0)]);
+        assert_eq!(info_of.unlabeled, 2);
+        for wrong in [&[1, 2][..], &[1, 2, 0]] {
+            write("train_y.bin", wrong);
+            assert!(info(dir.path()).unwrap_err().to_string().contains("train_y.bin"));
+        }
     }
 
     #[test]

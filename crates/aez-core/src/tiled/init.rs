@@ -28,6 +28,27 @@ pub fn xavier(config: Config, seed: u64) -> Result<Parameters> {
     })
 }
 
+/// Random weights with the distributions of the paper: those of [`xavier`] for the convolutions and the linear layers. The paper's
+/// initialization does not reach the transposed convolutions. They keep the default of PyTorch: weights and biases are uniform in
+/// ±1/sqrt(9 * outputs), because PyTorch takes the outputs of a transposed convolution for its inputs.
+///
+/// # Errors
+/// [`Error::Model`] when the configuration is invalid.
+pub fn paper(config: Config, seed: u64) -> Result<Parameters> {
+    let mut parameters = xavier(config, seed)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    // Other random numbers than those of the other layers.
+    rng.set_stream(1);
+    for layer in config.decoder() {
+        let bound = 1.0 / ((9 * layer.outputs()) as f32).sqrt();
+        for part in ["weight", "bias"] {
+            let values = parameters.get_mut(&format!("{}.{part}", layer.name));
+            values.iter_mut().for_each(|value| *value = rng.random_range(-bound..bound));
+        }
+    }
+    Ok(parameters)
+}
+
 /// A linear transform of tiles: the coordinates of a tile's distance from the mean along orthonormal components.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Components {
@@ -201,6 +222,22 @@ mod tests {
                     );
                 }
             }
+        }
+    }
+
+    #[test]
+    fn transposed_convolutions_of_the_paper_start_at_the_default_of_pytorch() {
+        let parameters = paper(Config::default(), 1).unwrap();
+        let largest = |name: &str| {
+            let array = parameters.arrays.iter().find(|array| array.name == name).unwrap();
+            array.values.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()))
+        };
+        // 384 to 384 channels, and 48 to 3.
+        for (layer, bound) in [("decoder.conv0", 0.0170), ("decoder.conv7", 0.1925)] {
+            let found = largest(&format!("{layer}.weight"));
+            assert!((0.99 * bound..1.01 * bound).contains(&found), "{layer}: {found}");
+            let bias = largest(&format!("{layer}.bias"));
+            assert!(bias != 0.01 && bias < 1.01 * bound, "{layer}: {bias}");
         }
     }
 

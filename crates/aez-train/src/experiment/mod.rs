@@ -7,17 +7,19 @@ mod curves;
 mod outcome;
 mod report;
 
-pub use outcome::{Coded, Outcome};
+pub use outcome::{ClassLoss, Coded, Outcome};
 
 use crate::{
     data::Dataset,
     error::{Error, Result},
+    graph::Graph,
+    measure::{MEASURED_TILES, reconstruct},
     recipe::Recipe,
     run::{self, Event, Files, Options},
 };
 use aez_core::{
     Quality,
-    tiled::{Config, TiledModel},
+    tiled::{Config, Parameters, TiledModel},
 };
 use aez_image::write_atomically;
 use serde::Serialize;
@@ -88,6 +90,8 @@ struct Settings<'a> {
     data: &'a [(String, usize)],
     /// Number of tiles of an epoch, which depends on the weights of the sources.
     visits: usize,
+    /// Where the validation and the test tiles come from.
+    held_out: [&'a [String]; 2],
 }
 
 impl Experiment {
@@ -137,7 +141,8 @@ impl Experiment {
         let Options { config, ref recipe, seed, .. } = self.options;
         let config = Variant::ALL[0].config(config);
         let visits = data.epoch(seed, 0).len();
-        let settings = Settings { config, recipe, seed, data: data.summary(), visits };
+        let held_out = [data.validation().origins(), data.test().origins()];
+        let settings = Settings { config, recipe, seed, data: data.summary(), visits, held_out };
         let settings = serde_json::to_string_pretty(&settings).map_err(|e| Error::misuse(e.to_string()))?;
         let path = self.path("settings.json");
         if !self.overwrite && fs::read_to_string(&path).is_ok_and(|found| found == settings) {
@@ -182,7 +187,22 @@ impl Experiment {
         let path = self.model_file(variant);
         let model = fs::read(&path).map_err(|e| Error::io("cannot read", &path, e))?;
         let model = TiledModel::from_bytes(model)?;
-        Outcome::measure(variant, model, &Files::beside(&path).log, data.test(), &self.qualities)
+        let parameters = model.parameters()?;
+        let tiles = data.test().first(MEASURED_TILES);
+        let mut outcome =
+            Outcome::measure(variant, model, &Files::beside(&path).log, &tiles, &self.qualities)?;
+        outcome.classes = self.class_losses(data, &parameters)?;
+        Ok(outcome)
+    }
+
+    fn class_losses(&self, data: &Dataset, parameters: &Parameters) -> Result<Vec<ClassLoss>> {
+        let (test, Options { device, recipe, .. }) = (data.test(), &self.options);
+        if test.labels().is_empty() {
+            return Ok(Vec::new());
+        }
+        let graph = Graph::new(parameters, device)?.frozen();
+        let errors = reconstruct(&graph, test, test.len(), recipe.batch_size, None)?.errors;
+        Ok(outcome::class_losses(&errors, test.labels(), |label| data.class(label)))
     }
 
     fn path(&self, name: impl AsRef<Path>) -> PathBuf {

@@ -4,10 +4,10 @@ use super::Variant;
 use crate::{
     error::Result,
     log::{Log, Row},
-    measure::{MEASURED_TILES, to_picture},
+    measure::{mean, to_picture},
 };
 use aez_core::{Decoder, Encoder, Model, Quality, picture::psnr, tiled::TiledModel};
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 /// PSNR in decibels that equal tiles count as, so that averages stay finite.
 const MAX_PSNR: f64 = 100.0;
@@ -24,6 +24,32 @@ pub struct Coded {
     pub psnr: f64,
 }
 
+/// Loss of the test tiles of one class.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct ClassLoss {
+    /// Name of the class.
+    pub name: String,
+    /// Number of test tiles.
+    pub tiles: usize,
+    /// Mean squared error of values in [0, 1] without clamping.
+    pub loss: f64,
+}
+
+/// Groups the squared errors of tiles by their labels, in the order of the labels.
+pub(super) fn class_losses(errors: &[f64], labels: &[u8], name: impl Fn(u8) -> String) -> Vec<ClassLoss> {
+    let mut classes: BTreeMap<u8, Vec<f64>> = BTreeMap::new();
+    for (&label, &error) in labels.iter().zip(errors) {
+        classes.entry(label).or_default().push(error);
+    }
+    let loss = |(label, errors): (u8, Vec<f64>)| ClassLoss {
+        name: name(label),
+        tiles: errors.len(),
+        loss: mean(&errors),
+    };
+    classes.into_iter().map(loss).collect()
+}
+
 /// A trained variant and its measurements.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -38,11 +64,13 @@ pub struct Outcome {
     pub network_psnr: f64,
     /// Measurements of the files, in the order of the qualities.
     pub coded: Vec<Coded>,
+    /// Losses of the model file by class. Empty if the classes of the test tiles are not known.
+    pub classes: Vec<ClassLoss>,
 }
 
 impl Outcome {
     /// Reads the log of a variant, and encodes and decodes `tiles` with its model. Tiles lie one after the other, with values in
-    /// [0, 1] and interleaved channels.
+    /// [0, 1] and interleaved channels. The losses by class are left empty.
     pub(super) fn measure(
         variant: Variant,
         model: TiledModel,
@@ -54,7 +82,7 @@ impl Outcome {
         let (edge, tile_len) = (model.tile(), model.config().tile_len());
         let model = Model::from(model);
         let (encoder, decoder) = (Encoder::new(&model).effort(0), Decoder::new(&model));
-        let tiles = tiles.chunks_exact(tile_len).take(MEASURED_TILES);
+        let tiles = tiles.chunks_exact(tile_len);
         let count = tiles.len() as f64;
         let mut outcome = Self {
             variant,
@@ -62,6 +90,7 @@ impl Outcome {
             tiles: tiles.len(),
             network_psnr: 0.0,
             coded: qualities.iter().map(|&quality| Coded { quality, bytes: 0.0, psnr: 0.0 }).collect(),
+            classes: Vec::new(),
         };
         for tile in tiles {
             let original = to_picture(tile, edge);
@@ -150,7 +179,16 @@ pub(super) mod tests {
             tiles: 5,
             network_psnr: 21.5,
             coded: coded.collect(),
+            classes: Vec::new(),
         }
+    }
+
+    #[test]
+    fn losses_are_grouped_by_class() {
+        let found = class_losses(&[0.1, 0.2, 0.3, 0.5], &[3, 1, 3, 1], |label| format!("class {label}"));
+        let found: Vec<(&str, usize, f64)> =
+            found.iter().map(|class| (class.name.as_str(), class.tiles, class.loss)).collect();
+        assert_eq!(found, [("class 1", 2, 0.35), ("class 3", 2, 0.2)]);
     }
 
     #[test]
@@ -184,7 +222,7 @@ pub(super) mod tests {
         let tiles: Vec<f32> = (0..3).flat_map(tile).collect();
         let folder = tempfile::tempdir().unwrap();
         let (log, quality) = (folder.path().join("log"), Quality::new(60).unwrap());
-        Log::default().save(&log).unwrap();
+        Log::default().save(&log, false).unwrap();
         let outcome = Outcome::measure(Variant::ALL[0], tiled, &log, &tiles, &[quality]).unwrap();
         let model = testing::tiny();
         let (mut bytes, mut distortion) = (0, 0.0);

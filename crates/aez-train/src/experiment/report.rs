@@ -1,7 +1,12 @@
 //! The report as Markdown. Its conclusions follow from the measurements.
 
 use super::{DROPOUT, Experiment, Outcome, outcome::common_sizes};
-use crate::{data::Dataset, recipe::Recipe};
+use crate::{
+    data::Dataset,
+    log::{NORMALIZED_LOSS, Row},
+    measure::MEASURED_TILES,
+    recipe::Recipe,
+};
 use aez_core::tiled::Config;
 use std::fmt::Write;
 
@@ -13,6 +18,8 @@ const PAPER_PICTURES: u64 = 5000;
 const PAPER_TILES: u64 = 121 * PAPER_PICTURES;
 /// The command for an experiment of the paper's size.
 const FULL_SIZE: &str = "aez experiment paper --data stl10:stl10_binary --out paper";
+/// What losses of values in [-1, 1] are above those of values in [0, 1], in decibels.
+const NORMALIZED_DECIBELS: f64 = 6.020_599_913_279_624;
 /// Smaller differences in decibels count as no difference.
 const NEGLIGIBLE: f64 = 0.05;
 
@@ -35,7 +42,8 @@ pub fn markdown(experiment: &Experiment, data: &Dataset, outcomes: &[Outcome; 4]
     );
     // Writing to a string cannot fail.
     let _ = size(&mut text, experiment, data, outcomes);
-    let _ = losses(&mut text, outcomes);
+    let _ = losses(&mut text, &experiment.options.recipe, data, outcomes);
+    let _ = classes(&mut text, outcomes);
     let _ = files(&mut text, outcomes);
     let _ = conclusions(&mut text, outcomes);
     text
@@ -82,34 +90,79 @@ fn parameters(config: &Config) -> usize {
     config.encoder_parameters() + config.decoder_parameters()
 }
 
-fn losses(text: &mut String, outcomes: &[Outcome]) -> std::fmt::Result {
+fn losses(text: &mut String, recipe: &Recipe, data: &Dataset, outcomes: &[Outcome]) -> std::fmt::Result {
     writeln!(
         text,
         "## Losses\n\n![Training, validation and test loss of the four variants over the epochs]({CURVES})\n\n\
-         At the end of training:\n\n\
+         At the end of training, for pixel values in [0, 1]:\n\n\
          | variant | training loss | validation loss | test loss | validation PSNR, dB | seconds |\n\
          | --- | --- | --- | --- | --- | --- |"
     )?;
     for outcome in outcomes {
         let row = outcome.last();
-        let losses = [row.train_loss, row.validation_loss, row.test_loss].map(|loss| number(loss, 6));
         let psnr = number(row.validation_psnr, 2);
         writeln!(
             text,
             "| {} | {} | {psnr} | {:.0} |",
             outcome.variant.name(),
-            losses.join(" | "),
+            loss_cells(row, 1.0),
             row.seconds
         )?;
     }
     writeln!(
         text,
-        "\nLosses are mean squared errors of pixel values in [0, 1] for all variants. Variants with normalization map the values \
-         inside the network and map its output back, so that losses are comparable. (In [-1, 1], the same error would be four times \
-         as large.) The training loss is the average over the steps of the last epoch, with dropped channels in the variants with \
-         dropout, and therefore does not show the effect of dropout. Validation and test loss were measured after the epoch, on the \
-         same tiles each time, without dropout, with decoded values clamped to [0, 1]. The logs are `VARIANT.safetensors.csv`.\n"
+        "\nThe same in the paper's units, those of the network. Normalization maps values to [-1, 1], where the same error counts four \
+         times:\n\n| variant | training loss | validation loss | test loss |\n| --- | --- | --- | --- |"
+    )?;
+    for outcome in outcomes {
+        let scale = if outcome.variant.normalize { NORMALIZED_LOSS } else { 1.0 };
+        writeln!(text, "| {} | {} |", outcome.variant.name(), loss_cells(outcome.last(), scale))?;
+    }
+    let (held_out, dropout) = (held_out(recipe, data), if recipe.test_dropout { "with" } else { "without" });
+    writeln!(
+        text,
+        "\nAll losses are mean squared errors of unclamped values: the mean of the losses of the batches, as in the paper. The training \
+         loss is that of the steps of the last epoch, with dropped channels in the variants with dropout, and therefore does not show \
+         the effect of dropout. Validation and test loss were measured after the epoch, {dropout} dropout, on {held_out}. The PSNR is of \
+         values that are clamped to [0, 1], without dropout. The logs `VARIANT.safetensors.csv` and the chart have values in [0, 1]; the \
+         logs have both units.\n"
     )
+}
+
+/// The three losses of a row, as cells of a table.
+fn loss_cells(row: &Row, scale: f64) -> String {
+    [row.train_loss, row.validation_loss, row.test_loss].map(|loss| number(scale * loss, 6)).join(" | ")
+}
+
+/// The tiles of the validation and the test loss.
+fn held_out(recipe: &Recipe, data: &Dataset) -> String {
+    let sets = [("validation", data.validation()), ("test", data.test())].map(|(name, set)| {
+        let part = match recipe.whole_sets {
+            true => "all",
+            false => &format!("the first {}", set.len().min(MEASURED_TILES)),
+        };
+        format!("{part} of the {} {name} tiles ({})", set.len(), set.origins().join(", "))
+    });
+    sets.join(" and ")
+}
+
+fn classes(text: &mut String, outcomes: &[Outcome]) -> std::fmt::Result {
+    if outcomes[0].classes.is_empty() {
+        return Ok(());
+    }
+    let names = outcomes.iter().map(|outcome| outcome.variant.name());
+    writeln!(
+        text,
+        "## Classes\n\nTest loss by class, for pixel values in [0, 1], of all test tiles, without dropout, with the model files (whose \
+         weights may be rounded to 8 bits).\n"
+    )?;
+    table_head(text, "class | tiles", names)?;
+    for (index, class) in outcomes[0].classes.iter().enumerate() {
+        let losses: Vec<String> =
+            outcomes.iter().map(|outcome| number(outcome.classes[index].loss, 6)).collect();
+        writeln!(text, "| {} | {} | {} |", class.name, class.tiles, losses.join(" | "))?;
+    }
+    writeln!(text)
 }
 
 fn files(text: &mut String, outcomes: &[Outcome]) -> std::fmt::Result {
@@ -144,38 +197,58 @@ fn files(text: &mut String, outcomes: &[Outcome]) -> std::fmt::Result {
 }
 
 /// The header of a table with a row for each variant.
-fn head<'a>(text: &mut String, columns: impl Iterator<Item = &'a str> + Clone) -> std::fmt::Result {
-    let names: Vec<&str> = columns.collect();
-    writeln!(text, "| variant | {} |\n| ---{} |", names.join(" | "), " | ---".repeat(names.len()))
+fn head<'a>(text: &mut String, columns: impl Iterator<Item = &'a str>) -> std::fmt::Result {
+    table_head(text, "variant", columns)
+}
+
+/// The header of a table with the columns `first`, separated by `|`, and others.
+fn table_head<'a>(
+    text: &mut String,
+    first: &'a str,
+    columns: impl Iterator<Item = &'a str>,
+) -> std::fmt::Result {
+    let names: Vec<&str> = first.split(" | ").chain(columns).collect();
+    writeln!(text, "| {} |\n|{}", names.join(" | "), " --- |".repeat(names.len()))
 }
 
 fn conclusions(text: &mut String, outcomes: &[Outcome]) -> std::fmt::Result {
     let sizes = common_sizes(outcomes);
     let bytes = sizes.get(sizes.len() / 2).copied();
     let loss = |outcome: &Outcome| Some(-10.0 * outcome.last().test_loss.log10()).filter(|db| db.is_finite());
+    let network_loss = |outcome: &Outcome| {
+        Some(loss(outcome)? - if outcome.variant.normalize { NORMALIZED_DECIBELS } else { 0.0 })
+    };
     let file = |outcome: &Outcome| bytes.and_then(|bytes| outcome.psnr_at(bytes));
     let what = bytes.map_or("files".into(), |bytes| format!("files of {bytes} bytes"));
     writeln!(
         text,
-        "## Conclusions\n\nGains in dB by the test loss and by the PSNR of {what} (negative: worse):\n\n\
-         | | test loss | {what} |\n| --- | --- | --- |"
+        "## Conclusions\n\nGains in dB by the test loss in both units and by the PSNR of {what} (negative: worse):\n\n\
+         | | test loss | test loss in the paper's units | {what} |\n| --- | --- | --- | --- |"
     )?;
+    let gains =
+        |pair| [gain(outcomes, pair, loss), gain(outcomes, pair, network_loss), gain(outcomes, pair, file)];
+    let verdicts = |pairs: [(usize, usize); 2]| {
+        let [first, second] = pairs.map(gains);
+        std::array::from_fn(|score| verdict([first[score], second[score]]))
+    };
     for (name, other, pairs) in FACTORS {
-        for (case, (without, with)) in ["without", "with"].into_iter().zip(pairs) {
-            let gains = [gain(outcomes, (without, with), loss), gain(outcomes, (without, with), file)];
-            let [loss, file] = gains.map(|gain| {
+        for (case, pair) in ["without", "with"].into_iter().zip(pairs) {
+            let cells = gains(pair).map(|gain| {
                 gain.map_or("–".into(), |gain| format!("{:+.2}", (gain * 100.0).round() / 100.0 + 0.0))
             });
-            writeln!(text, "| {name}, {case} {other} | {loss} | {file} |")?;
+            writeln!(text, "| {name}, {case} {other} | {} |", cells.join(" | "))?;
         }
     }
     writeln!(text)?;
     for (name, _, pairs) in FACTORS {
-        let [loss, file] =
-            [pairs.map(|pair| gain(outcomes, pair, loss)), pairs.map(|pair| gain(outcomes, pair, file))]
-                .map(verdict);
-        writeln!(text, "- {name}: {loss} for the test loss; {file} for {what}.")?;
+        let [loss, network_loss, file]: [&str; 3] = verdicts(pairs);
+        writeln!(
+            text,
+            "- {name}: {loss} for the test loss; {network_loss} for the test loss in the paper's units; {file} for {what}."
+        )?;
     }
+    let [loss_verdict, network_verdict, _] = verdicts(FACTORS[0].2);
+    writeln!(text, "{}", meaning(loss_verdict, network_verdict))?;
     if let Some((outcome, loss)) = best(outcomes, loss) {
         let loss = 10f64.powf(-loss / 10.0);
         writeln!(text, "- Lowest test loss: `{}`, {}.", outcome.variant.name(), number(loss, 6))?;
@@ -188,6 +261,18 @@ fn conclusions(text: &mut String, outcomes: &[Outcome]) -> std::fmt::Result {
         "\nDifferences of less than {NEGLIGIBLE} dB count as none. Each variant was trained once, with one seed; how much of a \
          difference is due to chance was not measured."
     )
+}
+
+/// What the verdicts on normalization in both units mean.
+fn meaning(common: &str, network: &str) -> String {
+    let mut text = String::from(
+        "- The test loss compares the errors of pixels in equal units. In the paper's units, the same error counts four times (6.02 dB) \
+         in the variants with normalization, and a comparison with the others says nothing about pictures.",
+    );
+    if common != network {
+        text += " **The verdict on normalization depends on the units**, and the one in the paper's units is due to the factor of four.";
+    }
+    text + " The units do not matter for dropout."
 }
 
 /// The score in decibels of the second outcome of a pair, minus that of the first.
@@ -251,15 +336,22 @@ mod tests {
         ];
         let markdown = text(|text| conclusions(text, &outcomes));
         for line in [
-            "| | test loss | files of 40 bytes |",
-            "| Normalization, without dropout | +3.01 | -1.00 |",
-            "| Dropout, with normalization | +0.00 | +0.04 |",
-            "- Normalization: helps for the test loss; harms for files of 40 bytes.",
-            "- Dropout: makes no difference for the test loss; makes no difference for files of 40 bytes.",
+            "| | test loss | test loss in the paper's units | files of 40 bytes |",
+            "| Normalization, without dropout | +3.01 | -3.01 | -1.00 |",
+            "| Dropout, with normalization | +0.00 | +0.00 | +0.04 |",
+            "- Normalization: helps for the test loss; harms for the test loss in the paper's units; harms for files of 40 bytes.",
+            "- Dropout: makes no difference for the test loss; makes no difference for the test loss in the paper's units; makes no \
+             difference for files of 40 bytes.",
             "- Best files of 40 bytes: `dropout`, 13.04 dB.",
         ] {
             assert!(markdown.lines().any(|found| found == line), "{line:?} is missing in {markdown}");
         }
+        assert!(markdown.contains("depends on the units"), "{markdown}");
+    }
+
+    #[test]
+    fn a_verdict_that_is_the_same_in_both_units_is_not_called_into_question() {
+        assert!(!meaning("harms", "harms").contains("depends on the units"));
     }
 
     #[test]
@@ -282,9 +374,9 @@ mod tests {
         assert!(text(|text| files(text, &outcomes)).contains("no size that the files"));
         let markdown = text(|text| conclusions(text, &outcomes));
         assert!(
-            markdown.contains("| Dropout, with normalization | – | – |")
+            markdown.contains("| Dropout, with normalization | – | – | – |")
                 && markdown.contains("cannot be compared")
         );
-        assert!(!markdown.contains("NaN") && !text(|text| losses(text, &outcomes)).contains("NaN"));
+        assert!(!markdown.contains("NaN") && loss_cells(outcomes[3].last(), 1.0).ends_with("| – | –"));
     }
 }
