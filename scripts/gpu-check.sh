@@ -9,7 +9,7 @@
 #
 # The following variables change the limits. To rehearse on a CPU:
 #
-#   DEVICE=cpu CHANNELS=4 LIMIT=16 BATCH=4 ROW_TILES=8 BENCH_S=60 COMPARE_S=10 COPY_S=5 FINISH_S=20 TOTAL_S=120 scripts/gpu-check.sh ...
+#   DEVICE=cpu CHANNELS=24 LIMIT=32 BATCH=8 ROW_TILES=32 BENCH_S=90 COMPARE_S=20 COPY_S=10 FINISH_S=60 TOTAL_S=240 scripts/gpu-check.sh ...
 set -uo pipefail
 
 usage="usage: $0 AEZ DATA OUT"
@@ -88,7 +88,7 @@ awk -F, -v tolerance="$tolerance" '
         rows++
     }
     END { print rows + 0 " losses compared"; exit bad || rows < 2 }
-' "$work/compare-cpu.csv" "$work/compare-device.csv" 2>&1 | tee "$out/compare.txt" || fail "the losses differ, or fewer than two could be compared"
+' "$work/compare-cpu.safetensors.csv" "$work/compare-device.safetensors.csv" 2>&1 | tee "$out/compare.txt" || fail "the losses differ, or fewer than two could be compared"
 
 left=$((total_s - SECONDS - finish_s))
 if ((left < copy_s)); then

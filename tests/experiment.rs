@@ -127,6 +127,31 @@ fn four_variants_are_trained_and_compared() {
 }
 
 #[test]
+fn the_loss_is_reported_by_class() {
+    let setup = Setup::new();
+    let records =
+        |values: &[u8]| values.iter().flat_map(|&value| vec![value; 3 * 96 * 96]).collect::<Vec<_>>();
+    setup.folder.write("stl/train_X.bin", records(&[10, 60, 90, 120, 250]));
+    setup.folder.write("stl/test_X.bin", records(&[0, 200, 255]));
+    setup.folder.write("stl/test_y.bin", [2, 1, 2]);
+    setup.folder.write("stl/class_names.txt", "bird\ncat\n");
+    let spec = Spec { source: Source::Stl10(setup.folder.path("stl")), weight: 1 };
+    let data = Dataset::open_whole(&[spec], CONFIG.tile, &Limits::default()).unwrap();
+    let mut experiment = setup.experiment("out");
+    experiment.options.recipe.epochs = 1.0;
+    let outcomes = experiment.run(&data, &mut |_, _| {}).unwrap();
+    let text = report(&experiment.options.out);
+    let [bird, cat] = ["bird", "cat"].map(|class| cells(&text, class));
+    assert_eq!((bird[2], cat[2]), ("1", "2"));
+    for (index, outcome) in outcomes.iter().enumerate() {
+        let [bird, cat] = [bird[3 + index], cat[3 + index]].map(|cell| cell.parse::<f64>().unwrap());
+        // The log has the loss of the same weights.
+        assert!(((bird + 2.0 * cat) / 3.0 - outcome.last().test_loss).abs() < 1e-5, "{text}");
+    }
+    assert!(text.contains("all of the 3 test tiles (3 of stl10:stl/test_X.bin)"), "{text}");
+}
+
+#[test]
 fn a_killed_experiment_resumes() {
     let setup = Setup::new();
     let (whole, killed) = (setup.experiment("whole"), setup.experiment("killed"));

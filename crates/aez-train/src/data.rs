@@ -9,6 +9,7 @@ use crate::{
     Error, Result,
     augment::{Purpose, generator, make_tile},
     folder,
+    held_out::Part,
     sources::{Bounds, read_folder, read_stl10, thin},
     spec::{Source, Spec},
     stl10,
@@ -231,40 +232,6 @@ impl Dataset {
     #[must_use]
     pub fn skipped(&self) -> &[String] {
         &self.skipped
-    }
-}
-
-/// The held-out pictures of several sources.
-#[derive(Default)]
-struct Part {
-    squares: Vec<Picture>,
-    labels: Vec<u8>,
-    /// Name and number of pictures of each source.
-    origins: Vec<(String, usize)>,
-}
-
-impl Part {
-    fn add(&mut self, squares: Vec<Picture>, labels: Vec<u8>, origin: String) {
-        self.origins.push((origin, squares.len()));
-        self.squares.extend(squares);
-        self.labels.extend(labels);
-    }
-
-    /// At most `bound` evenly spaced tiles of `tile_len` values. The labels of several sources are of different classes, and left out.
-    fn held_out(self, tile_len: usize, bound: usize, labelled: bool) -> HeldOut {
-        let (count, mut end) = (self.squares.len(), 0);
-        let kept = thin((0..count).collect::<Vec<_>>(), bound);
-        let mut origins = Vec::new();
-        for (name, count) in self.origins {
-            let range = end..end + count;
-            end = range.end;
-            let count = kept.iter().filter(|index| range.contains(index)).count();
-            if count > 0 {
-                origins.push(format!("{count} of {name}"));
-            }
-        }
-        let labels = if labelled { thin(self.labels, bound) } else { Vec::new() };
-        HeldOut::new(tile_len, &thin(self.squares, bound), labels, origins)
     }
 }
 

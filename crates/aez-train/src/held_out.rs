@@ -1,5 +1,6 @@
 //! Sets of tiles that are measured and not trained on.
 
+use crate::sources::thin;
 use aez_core::picture::Picture;
 use std::ops::Range;
 
@@ -15,7 +16,7 @@ pub struct HeldOut {
 
 impl HeldOut {
     /// `labels` are empty, or have the class of each square, from 1. `origins` says where the squares come from.
-    pub(crate) fn new(tile_len: usize, squares: &[Picture], labels: Vec<u8>, origins: Vec<String>) -> Self {
+    fn new(tile_len: usize, squares: &[Picture], labels: Vec<u8>, origins: Vec<String>) -> Self {
         let bytes = squares.iter().flat_map(|square| &square.rgb).copied().collect();
         Self { tile_len, bytes, labels, origins }
     }
@@ -58,5 +59,39 @@ impl HeldOut {
     #[must_use]
     pub fn origins(&self) -> &[String] {
         &self.origins
+    }
+}
+
+/// The held-out pictures of several sources.
+#[derive(Default)]
+pub(crate) struct Part {
+    squares: Vec<Picture>,
+    labels: Vec<u8>,
+    /// Name and number of pictures of each source.
+    origins: Vec<(String, usize)>,
+}
+
+impl Part {
+    pub fn add(&mut self, squares: Vec<Picture>, labels: Vec<u8>, origin: String) {
+        self.origins.push((origin, squares.len()));
+        self.squares.extend(squares);
+        self.labels.extend(labels);
+    }
+
+    /// At most `bound` evenly spaced tiles of `tile_len` values. The labels of several sources are of different classes, and left out.
+    pub fn held_out(self, tile_len: usize, bound: usize, labelled: bool) -> HeldOut {
+        let (count, mut end) = (self.squares.len(), 0);
+        let kept = thin((0..count).collect::<Vec<_>>(), bound);
+        let mut origins = Vec::new();
+        for (name, count) in self.origins {
+            let range = end..end + count;
+            end = range.end;
+            let count = kept.iter().filter(|index| range.contains(index)).count();
+            if count > 0 {
+                origins.push(format!("{count} of {name}"));
+            }
+        }
+        let labels = if labelled { thin(self.labels, bound) } else { Vec::new() };
+        HeldOut::new(tile_len, &thin(self.squares, bound), labels, origins)
     }
 }
