@@ -9,7 +9,7 @@
 #
 # The following variables change the limits. To rehearse on a CPU:
 #
-#   DEVICE=cpu CHANNELS=24 LIMIT=32 BATCH=8 ROW_TILES=32 BENCH_S=90 COMPARE_S=20 COPY_S=10 FINISH_S=60 TOTAL_S=240 scripts/gpu-check.sh ...
+#   DEVICE=cpu CHANNELS=24 LIMIT=16 BATCH=8 ROW_TILES=16 BENCH_S=150 COMPARE_S=75 COPY_S=10 TOTAL_S=360 scripts/gpu-check.sh ...
 set -uo pipefail
 
 usage="usage: $0 AEZ DATA OUT"
