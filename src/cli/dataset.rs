@@ -133,9 +133,9 @@ impl Info {
     fn run(&self) -> Result<(), Failure> {
         let info = stl10::info(&self.folder)?;
         if self.json {
-            return Ok(print_json(&info)?);
+            return print_json(&info);
         }
-        Ok(write_stdout(text(&info).as_bytes())?)
+        write_stdout(text(&info).as_bytes())
     }
 }
 
