@@ -63,7 +63,8 @@ fn containers() -> [Container; 3] {
         coder: Coder::Range,
         model: ModelId([0xA1, 0xB2, 0xC3, 0xD4]),
     };
-    let small = Container { header, payload: (1..40).collect(), alpha: None, icc: None, exif: None, xmp: None };
+    let small =
+        Container { header, payload: (1..40).collect(), alpha: None, icc: None, exif: None, xmp: None };
     let large = Container { header: Header { width: 96, height: 1000, ..header }, ..small.clone() };
     let full = Container {
         alpha: Some((0..54).map(|i| i / 5 * 50).collect()),
