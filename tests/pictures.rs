@@ -105,19 +105,21 @@ fn metadata_that_do_not_fit_into_a_jpeg_are_left_out_with_a_warning() {
     assert_eq!(folder.size("b.jpg"), (30, 20));
 }
 
-#[test]
-fn hidden_colours_take_no_bytes_unless_wanted() {
-    let folder = TestFolder::new();
+/// Two pictures that differ only where they are transparent: `clean.png`, and `striped.png` with stripes there.
+fn write_clean_and_striped(folder: &TestFolder) {
     let alpha: Vec<u8> = (0..32 * 32).map(|i| if i % 32 < 16 { 0 } else { 255 }).collect();
     let clean = waves(32, 32, 3).with_alpha(Some(alpha.clone()));
     let mut striped = clean.clone();
-    for (at, pixel) in striped.rgb.chunks_exact_mut(3).enumerate() {
-        if alpha[at] == 0 {
-            pixel.fill(if at % 3 == 0 { 255 } else { 0 });
-        }
-    }
+    let hidden = striped.rgb.chunks_exact_mut(3).zip(&alpha).filter(|(_, alpha)| **alpha == 0);
+    hidden.enumerate().for_each(|(at, (pixel, _))| pixel.fill(if at % 3 == 0 { 255 } else { 0 }));
     folder.write("clean.png", png(&clean));
     folder.write("striped.png", png(&striped));
+}
+
+#[test]
+fn hidden_colours_take_no_bytes_unless_wanted() {
+    let folder = TestFolder::new();
+    write_clean_and_striped(&folder);
     folder.run(&["compress", "clean.png", "striped.png", "-o", "."]);
     assert_eq!(folder.read("clean.aez"), folder.read("striped.aez"));
     folder.run(&["compress", "striped.png", "exact.aez", "--exact"]);
@@ -164,13 +166,7 @@ fn files_that_are_cut_short_are_named_and_skipped() {
 #[test]
 fn evaluation_ignores_invisible_pixels() {
     let folder = TestFolder::new();
-    let alpha: Vec<u8> = (0..32 * 32).map(|i| if i % 32 < 16 { 0 } else { 255 }).collect();
-    let clean = waves(32, 32, 3).with_alpha(Some(alpha.clone()));
-    let mut striped = clean.clone();
-    let hidden = striped.rgb.chunks_exact_mut(3).zip(&alpha).filter(|(_, alpha)| **alpha == 0);
-    hidden.enumerate().for_each(|(at, (pixel, _))| pixel.fill(if at % 3 == 0 { 255 } else { 0 }));
-    folder.write("clean.png", png(&clean));
-    folder.write("striped.png", png(&striped));
+    write_clean_and_striped(&folder);
     let table = |name| folder.run(&["eval", name]);
     assert_eq!(table("clean.png"), table("striped.png"));
 }

@@ -9,6 +9,11 @@ use image::metadata::Orientation;
 
 use crate::ifd::Directories;
 
+/// What a JPEG segment with an Exif block begins with.
+pub(crate) const JPEG_EXIF: &[u8] = b"Exif\0\0";
+/// What a JPEG segment with an XMP packet begins with.
+pub(crate) const JPEG_XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+
 const IMAGE_WIDTH: u16 = 0x0100;
 const IMAGE_LENGTH: u16 = 0x0101;
 const ORIENTATION: u16 = 0x0112;

@@ -15,7 +15,10 @@ use image::{
     },
 };
 
-use crate::color::{profile_fits, to_srgb};
+use crate::{
+    color::{profile_fits, to_srgb},
+    exif::{JPEG_EXIF, JPEG_XMP},
+};
 
 /// A format in which a picture can be written. All but [`PictureFormat::Jpeg`] are lossless.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -104,8 +107,6 @@ impl PictureFormat {
 const CHUNK: usize = 1 << 30;
 /// Maximum number of bytes of a JPEG segment.
 const SEGMENT: usize = 65_533;
-const JPEG_EXIF: &[u8] = b"Exif\0\0";
-const JPEG_XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const PNG_XMP: &str = "XML:com.adobe.xmp";
 
 /// The bytes of a picture file. The colour profile is kept where the format can hold it; elsewhere the colours are converted to sRGB.

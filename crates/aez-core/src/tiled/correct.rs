@@ -77,10 +77,7 @@ pub(super) fn correct(
     let groups = most_frequent(missed);
     let distinct: Vec<usize> = groups.iter().map(|tiles| tiles[0]).collect();
     let channels = model.latents();
-    let rows = |latents: &[f32], tiles: &[usize]| -> Vec<f32> {
-        tiles.iter().flat_map(|tile| &latents[tile * channels..][..channels]).copied().collect()
-    };
-    let before = rows(latents, &distinct);
+    let before = rows(latents, &distinct, channels);
     let mut after = Vec::with_capacity(before.len());
     for (tiles, start) in distinct.chunks(TILES_AT_ONCE).zip(before.chunks(TILES_AT_ONCE * channels)) {
         after.extend(descend(model, picture, tiles, start)?);
@@ -92,6 +89,11 @@ pub(super) fn correct(
         }
     }
     Ok(())
+}
+
+/// The latents of some tiles, out of those of all tiles.
+fn rows(latents: &[f32], tiles: &[usize], channels: usize) -> Vec<f32> {
+    tiles.iter().flat_map(|tile| &latents[tile * channels..][..channels]).copied().collect()
 }
 
 /// Searches by gradient descent. The step of each tile grows as long as its error falls, and shrinks otherwise, since far from the
@@ -186,10 +188,9 @@ fn missed_tiles(
 ) -> Result<Vec<Missed>> {
     let grid = model.grid(picture.width, picture.height);
     let (channels, tile_len) = (model.latents(), model.config().tile_len());
-    let mut rows: Vec<f32> =
-        tiles.iter().flat_map(|tile| &latents[tile * channels..][..channels]).copied().collect();
-    model.quantizer().denormalize(&mut rows);
-    let mut decoded = model.synthesize(&rows)?;
+    let mut scaled = rows(latents, tiles, channels);
+    model.quantizer().denormalize(&mut scaled);
+    let mut decoded = model.synthesize(&scaled)?;
     if picture.gray {
         average_channels(&mut decoded);
     }

@@ -6,6 +6,8 @@ use aez_core::{Error, Limits, Result};
 use image::{GrayImage, RgbImage};
 use mozjpeg::{ColorSpace, ColorSpaceExt, Decompress, Marker, decompress::MarkerData};
 
+use crate::exif::{JPEG_EXIF, JPEG_XMP};
+
 use super::{
     Decoded, cut_short, damaged,
     libjpeg::{self, Fault},
@@ -14,8 +16,6 @@ use super::{
 
 const APP1: Marker = Marker::APP(1);
 const APP2: Marker = Marker::APP(2);
-const EXIF: &[u8] = b"Exif\0\0";
-const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 /// A part of an ICC profile begins with this, its number from 1, and the number of parts.
 const ICC: &[u8] = b"ICC_PROFILE\0";
 
@@ -56,9 +56,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
             rows.0, rows.1
         ))),
         Err(Fault::Unsupported(kind)) => Err(unsupported(kind)),
-        Err(Fault::OutOfMemory) => {
-            Err(Error::io("cannot decode", "JPEG", std::io::ErrorKind::OutOfMemory.into()))
-        }
+        Err(Fault::OutOfMemory) => Err(Error::io("cannot decode", "JPEG", io::ErrorKind::OutOfMemory.into())),
     }
 }
 
@@ -125,9 +123,9 @@ impl Decoded {
     fn with_metadata<R>(mut self, decoder: &Decompress<R>) -> Self {
         let mut parts: Vec<(u8, &[u8])> = Vec::new();
         for MarkerData { data, .. } in decoder.markers() {
-            if let Some(exif) = data.strip_prefix(EXIF) {
+            if let Some(exif) = data.strip_prefix(JPEG_EXIF) {
                 self.exif.get_or_insert_with(|| exif.to_vec());
-            } else if let Some(xmp) = data.strip_prefix(XMP) {
+            } else if let Some(xmp) = data.strip_prefix(JPEG_XMP) {
                 self.xmp.get_or_insert_with(|| xmp.to_vec());
             } else if let Some([number, _, part @ ..]) = data.strip_prefix(ICC) {
                 parts.push((*number, part));

@@ -202,21 +202,20 @@ fn finish(decoded: Decoded) -> (Picture, Vec<String>) {
     (picture.with_icc(profile).with_exif(exif).with_xmp(xmp), warnings)
 }
 
-/// The colours, and the opacity where a pixel is not opaque.
+/// The colours, and the opacity if there is an alpha channel.
 fn planes(pixels: DynamicImage) -> (Vec<u8>, Option<Vec<u8>>) {
     if !pixels.color().has_alpha() {
         return (pixels.into_rgb8().into_raw(), None);
     }
     let rgba = pixels.into_rgba8().into_raw();
     let rgb = rgba.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
-    let is_opaque = rgba.iter().skip(3).step_by(4).all(|&alpha| alpha == 255);
-    let alpha = || rgba.iter().skip(3).step_by(4).copied().collect();
-    (rgb, (!is_opaque).then(alpha))
+    let alpha = rgba.iter().skip(3).step_by(4).copied().collect();
+    (rgb, Some(alpha))
 }
 
 /// Some programs put the prefix that Exif blocks have in JPEG files into PNG and WebP files.
 fn without_prefix(exif: Vec<u8>) -> Vec<u8> {
-    exif.strip_prefix(b"Exif\0\0").map(<[u8]>::to_vec).unwrap_or(exif)
+    exif.strip_prefix(exif::JPEG_EXIF).map(<[u8]>::to_vec).unwrap_or(exif)
 }
 
 /// The error for a file that ends before its picture does: of `len` bytes, and where it is known with the numbers of rows of pixels that

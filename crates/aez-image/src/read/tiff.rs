@@ -23,11 +23,11 @@ type TiffDecoder<'a> = Decoder<Cursor<&'a [u8]>>;
 
 /// Decodes a file.
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Decoded> {
-    let mut decoded = match pixels(bytes, limits)? {
+    let mut decoder = open(bytes, limits)?;
+    let mut decoded = match pixels(&mut decoder, bytes, limits)? {
         Some(pixels) => Decoded { pixels, ..Decoded::default() },
         None => super::decode_by_image(bytes, ImageFormat::Tiff, limits)?,
     };
-    let mut decoder = open(bytes, limits)?;
     let extra = decoder.find_tag_unsigned_vec::<u16>(Tag::ExtraSamples).map_err(|e| explain(e, bytes))?;
     if extra.unwrap_or_default().first() == Some(&ASSOCIATED_ALPHA) {
         decoded.pixels = unpremultiplied(decoded.pixels);
@@ -50,10 +50,9 @@ struct Layout {
 }
 
 /// The pixels of a file that the `image` crate does not read, or `None` for the others.
-fn pixels(bytes: &[u8], limits: &Limits) -> Result<Option<DynamicImage>> {
-    let mut decoder = open(bytes, limits)?;
+fn pixels(decoder: &mut TiffDecoder<'_>, bytes: &[u8], limits: &Limits) -> Result<Option<DynamicImage>> {
     let (width, height) = decoder.dimensions().map_err(|e| explain(e, bytes))?;
-    let Some(layout) = Layout::read(&mut decoder).map_err(|e| explain(e, bytes))? else { return Ok(None) };
+    let Some(layout) = Layout::read(decoder).map_err(|e| explain(e, bytes))? else { return Ok(None) };
     limits.check_size(width, height)?;
     let count = u64::from(width) * u64::from(height);
     limits.check_memory((bytes.len() as u64).saturating_add(8 * count))?;
