@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Checks training on a GPU in at most ten minutes: speed, losses compared with the CPU, then a training run.
+# Checks training on a GPU in at most ten minutes: tests, speed, losses compared with the CPU, then a training run.
 #
 #   scripts/gpu-check.sh AEZ DATA OUT
 #
 # AEZ is the program, built with the feature `cuda`. DATA is a folder from `aez dataset pack` or `aez dataset fetch`. Results are
-# written to the folder OUT: bench.txt, compare.txt, and the log and the newest checkpoint of each run. They are copied there every
+# written to the folder OUT: tests.txt, bench.txt, compare.txt, and the log and the newest checkpoint of each run. They are copied there every
 # two minutes, so that little is lost if the machine stops. The exit status is 0 if all steps succeeded and the losses agree.
+#
+# TESTS may name the test program of the crate aez-train, which `cargo test --release --features cuda -p aez-train --lib --no-run`
+# builds. Its tests that compare a GPU with the CPU are run first.
+#
+# MODEL may name a model file for the benchmark, if the program was built without a model.
 #
 # The following variables change the limits. To rehearse on a CPU:
 #
@@ -17,6 +22,7 @@ aez=$(realpath "${1:?$usage}") data=$(realpath "${2:?$usage}") out=${3:?$usage}
 
 device=${DEVICE:-cuda}
 total_s=${TOTAL_S:-580}        # the whole script
+tests_s=${TESTS_S:-60}         # limit of the tests
 bench_s=${BENCH_S:-60}         # limit of the benchmark
 compare_s=${COMPARE_S:-120}    # training on both devices
 finish_s=${FINISH_S:-60}       # what a run may take after its training time, to calibrate and write the model
@@ -65,8 +71,14 @@ train() {
         --checkpoint-every "$(minutes $((copy_s / 2)))" --out "$work/$name.safetensors" "$@" >"$work/$name.txt" 2>&1
 }
 
+if [[ -n ${TESTS:-} ]]; then
+    echo "== tests (at most $tests_s s)"
+    timeout "$tests_s" "$TESTS" --nocapture adam:: backend_tests:: layers:: learner:: &>"$out/tests.txt" || fail "tests"
+    grep -E "^test result|panicked|^skipped" "$out/tests.txt"
+fi
+
 echo "== speed (at most $bench_s s)"
-timeout "$bench_s" "$aez" bench --train --device "$device" 2>&1 | tee "$out/bench.txt" || fail "bench"
+timeout "$bench_s" "$aez" bench --train --device "$device" ${MODEL:+--model "$MODEL"} 2>&1 | tee "$out/bench.txt" || fail "bench"
 
 echo "== $compare_s s of training on $device and on the CPU"
 # The paper's recipe: its learning rate does not depend on how far a run gets in its time.

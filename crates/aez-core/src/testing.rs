@@ -5,6 +5,7 @@ use crate::{
     tiled::{
         Calibration, Config, Provenance, Storage, TiledModel, calibrate,
         init::{self, Components},
+        processor,
     },
 };
 
@@ -36,7 +37,8 @@ pub fn tiny_bytes() -> Vec<u8> {
     let tiles: Vec<f32> = (0..64).flat_map(|index| waves(config.tile, index as f32)).collect();
     let transform = cosines(&config, &tiles);
     let made = init::from_components(config, 1, &transform).and_then(|parameters| {
-        let Calibration { quantizer, prior, .. } = calibrate(&parameters, &tiles, 192, 8.0, 1)?;
+        let Calibration { quantizer, prior, .. } =
+            calibrate(&*processor(&parameters), &config, &tiles, 192, 8.0, 1)?;
         TiledModel::to_bytes(&parameters, &quantizer, &prior, &Provenance::default(), Storage::Int8)
     });
     made.expect("a valid model")

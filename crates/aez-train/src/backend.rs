@@ -3,7 +3,7 @@
 use crate::{Error, graph::Graph};
 use aez_core::{
     Result,
-    tiled::{Backend, Config, TiledModel},
+    tiled::{Backend, Config, Parameters, TiledModel},
 };
 use candle_core::{Device, Tensor, Var};
 
@@ -34,7 +34,12 @@ impl GraphBackend {
     /// # Errors
     /// [`Error::Tensor`] if the device has too little memory.
     pub fn new(model: &TiledModel, device: &Device) -> crate::Result<Self> {
-        let graph = Graph::new(&model.parameters()?, device)?.frozen();
+        Self::with_parameters(&model.parameters()?, device)
+    }
+
+    /// Copies the weights to `device`.
+    pub(crate) fn with_parameters(parameters: &Parameters, device: &Device) -> crate::Result<Self> {
+        let graph = Graph::new(parameters, device)?.frozen();
         // Other threads may run the network, each with its own order of operations.
         device.synchronize()?;
         Ok(Self { graph })

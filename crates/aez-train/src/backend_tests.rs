@@ -5,7 +5,7 @@ use crate::{GraphBackend, cuda_device};
 use aez_core::{
     Encoder, Model, Picture, Quality,
     testing::{tiny_tiled, waves},
-    tiled::{Backend, Calibration, Config, TiledModel, calibrate, init},
+    tiled::{Backend, Calibration, Config, TiledModel, calibrate, init, processor},
 };
 use candle_core::Device;
 use rand::{RngExt, SeedableRng};
@@ -43,7 +43,7 @@ fn model(config: Config) -> TiledModel {
     {
         array.values.iter_mut().zip(random(array.shape[0], seed)).for_each(|(x, random)| *x += 0.2 * random);
     }
-    let calibration = calibrate(&parameters, &tiles(&config, 32), 8, 10.0, 1).unwrap();
+    let calibration = calibrate(&*processor(&parameters), &config, &tiles(&config, 32), 8, 10.0, 1).unwrap();
     let Calibration { quantizer, prior, .. } = calibration;
     TiledModel::from_parts(&parameters, quantizer, prior).unwrap()
 }

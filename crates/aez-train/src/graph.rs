@@ -81,10 +81,11 @@ impl Graph {
         Ok(if self.config.normalize { x.affine(0.5, 0.5)? } else { x })
     }
 
-    /// The gradient of each parameter array, in the order of the variables.
+    /// The gradient of each parameter array, in the order of the variables. They are detached: candle would keep the tensors that each
+    /// was computed from in memory, as long as a moving average of the gradients exists.
     pub(crate) fn gradients(&self, store: &GradStore) -> Result<Vec<Tensor>> {
         let gradient = |variable: &Var| match store.get(variable) {
-            Some(gradient) => Ok(gradient.clone()),
+            Some(gradient) => Ok(gradient.detach()),
             None => Ok(variable.zeros_like()?),
         };
         self.variables.iter().map(gradient).collect()

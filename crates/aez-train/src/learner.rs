@@ -9,7 +9,7 @@ use crate::{
     optimizer::{OptimizerState, Step},
 };
 use aez_core::tiled::Parameters;
-use candle_core::{Device, Tensor, Var};
+use candle_core::{DType, Device, Tensor, Var};
 
 /// A network in training: its weights and the state of the optimizer, on a device.
 ///
@@ -46,7 +46,11 @@ struct ArrayState {
 }
 
 /// The gradient of each parameter array, on the device of the learner.
-pub struct Gradients(Vec<Tensor>);
+pub struct Gradients {
+    arrays: Vec<Tensor>,
+    /// Factor on all of them.
+    scale: f32,
+}
 
 impl Learner {
     /// Copies the weights and the state of the optimizer to `device`. On a GPU, this enables TF32 arithmetic for the whole
@@ -89,14 +93,15 @@ impl Learner {
         self.graph.device()
     }
 
-    /// Computes a loss from the network. Returns its mean squared error and the gradient of its objective.
+    /// Computes a loss from the network. Returns its mean squared error, a scalar on the device, and the gradient of its objective. A GPU
+    /// may still be computing both.
     ///
     /// # Errors
     /// The errors of `loss`, and [`Error::Tensor`](crate::Error::Tensor).
-    pub fn differentiate(&self, loss: impl FnOnce(&Graph) -> Result<Loss>) -> Result<(f64, Gradients)> {
+    pub fn differentiate(&self, loss: impl FnOnce(&Graph) -> Result<Loss>) -> Result<(Tensor, Gradients)> {
         let Loss { objective, mse } = loss(&self.graph)?;
-        let gradients = self.graph.gradients(&objective.backward()?)?;
-        Ok((f64::from(mse.to_scalar::<f32>()?), Gradients(gradients)))
+        let arrays = self.graph.gradients(&objective.backward()?)?;
+        Ok((mse, Gradients { arrays, scale: 1.0 }))
     }
 
     /// Takes a step along `gradients`.
@@ -106,9 +111,9 @@ impl Learner {
     pub fn update(&mut self, gradients: &Gradients, step: &Step) -> Result<()> {
         self.steps += 1;
         for (((name, variable), state), gradient) in
-            self.graph.variables().zip(&mut self.states).zip(&gradients.0)
+            self.graph.variables().zip(&mut self.states).zip(&gradients.arrays)
         {
-            state.update(name, variable, gradient, self.steps, step)?;
+            state.update(name, variable, (gradient, gradients.scale), self.steps, step)?;
         }
         Ok(())
     }
@@ -152,18 +157,18 @@ impl ArrayState {
         &mut self,
         name: &str,
         variable: &Var,
-        gradient: &Tensor,
+        (gradient, scale): (&Tensor, f32),
         number: u64,
         step: &Step,
     ) -> Result<()> {
         let rate = step.rate_of(name);
         if muon::applies(step, name, variable.dims()) {
-            muon::update(variable, gradient, &mut self.mean, rate, step.scale)?;
+            muon::update(variable, gradient, &mut self.mean, rate, scale)?;
         } else {
-            let adam = Adam::new(number, rate, step.scale);
-            adam.update(variable, gradient, &mut self.mean, &mut self.square)?;
+            let adam = Adam::new(number, rate, scale);
+            adam.update(variable, gradient, &self.mean, &self.square)?;
         }
-        if let Some(average) = &mut self.average {
+        if let Some(average) = &self.average {
             update_average(average, variable, step.average)?;
         }
         Ok(())
@@ -171,12 +176,33 @@ impl ArrayState {
 }
 
 impl Gradients {
-    /// The Euclidean norm of all gradients together.
+    /// The Euclidean norm of all gradients together, without a factor: a 64-bit float on the device.
     ///
     /// # Errors
     /// [`Error::Tensor`](crate::Error::Tensor) if the device fails.
-    pub fn norm(&self) -> Result<f64> {
-        Ok(norm(&self.0)?)
+    pub fn norm(&self) -> Result<Tensor> {
+        Ok(norm(&self.arrays)?)
+    }
+
+    /// Scales the gradients, whose norm is given, to at most the norm `max`.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor) if the device fails.
+    pub fn clip(&mut self, norm: &Tensor, max: f64) -> Result<()> {
+        if norm.device().is_cpu() {
+            self.scale = (max / norm.to_scalar::<f64>()?.max(1e-12)).min(1.0) as f32;
+            return Ok(());
+        }
+        self.clip_on_device(norm, max)
+    }
+
+    /// As [`Gradients::clip`], where the host does not know the norm: it does not wait for a GPU.
+    fn clip_on_device(&mut self, norm: &Tensor, max: f64) -> Result<()> {
+        let factor = (norm.maximum(1e-12)?.recip()? * max)?.minimum(1.0)?.to_dtype(DType::F32)?;
+        for gradient in &mut self.arrays {
+            *gradient = gradient.broadcast_mul(&factor)?;
+        }
+        Ok(())
     }
 }
 
@@ -192,15 +218,15 @@ mod tests {
     // Of the convolutions, Muon updates those with 16 channels or more on both sides, and Adam the others.
     const CONFIG: Config =
         Config { tile: 8, channels: 16, reductions: 1, latents: 3, normalize: false, dropout: 0.0 };
-    const STEP: Step = Step { scale: 0.5, rate: 1e-3, linear_rate: 1e-4, muon: true, average: 0.9 };
+    const STEP: Step = Step { rate: 1e-3, linear_rate: 1e-4, muon: true, average: 0.9 };
 
     fn learner(average: bool) -> Learner {
         let parameters = init::xavier(CONFIG, 1).unwrap();
         Learner::new(&parameters, &OptimizerState::new(&parameters, average), &Device::Cpu).unwrap()
     }
 
-    /// Takes a step, and returns the mean squared error before it.
-    fn step(learner: &mut Learner) -> f64 {
+    /// The mean squared error of some tiles and its gradient.
+    fn gradients(learner: &Learner) -> (Tensor, Gradients) {
         let values = (0..384).map(|i| (i % 7) as f32 / 7.0).collect();
         let tiles = Tensor::from_vec(values, (2, 8, 8, 3), &Device::Cpu).unwrap();
         let loss = |graph: &Graph| {
@@ -208,10 +234,29 @@ mod tests {
             let mse = (decoded - &tiles)?.sqr()?.mean_all()?;
             Ok(Loss { objective: mse.clone(), mse })
         };
-        let (mse, gradients) = learner.differentiate(loss).unwrap();
-        assert!(gradients.norm().unwrap() > 0.0);
+        learner.differentiate(loss).unwrap()
+    }
+
+    /// Takes a step, and returns the mean squared error before it.
+    fn step(learner: &mut Learner) -> f64 {
+        let (mse, mut gradients) = gradients(learner);
+        let norm = gradients.norm().unwrap();
+        gradients.clip(&norm, 0.5 * norm.to_scalar::<f64>().unwrap()).unwrap();
+        assert_eq!(gradients.scale, 0.5);
         learner.update(&gradients, &STEP).unwrap();
-        mse
+        f64::from(mse.to_scalar::<f32>().unwrap())
+    }
+
+    #[test]
+    fn clipped_gradients_have_the_given_norm_and_hold_no_other_tensors() {
+        let norm = |gradients: &Gradients| gradients.norm().unwrap().to_scalar::<f64>().unwrap();
+        for (max, expected) in [(1e-3, 1e-3), (1e9, norm(&gradients(&learner(false)).1))] {
+            let (_, mut gradients) = gradients(&learner(false));
+            assert!(gradients.arrays.iter().all(|gradient| !gradient.track_op()));
+            gradients.clip_on_device(&gradients.norm().unwrap(), max).unwrap();
+            assert!((norm(&gradients) / expected - 1.0).abs() < 1e-6);
+            assert!(gradients.arrays.iter().all(|gradient| !gradient.track_op()));
+        }
     }
 
     #[test]

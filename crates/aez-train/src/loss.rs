@@ -43,8 +43,8 @@ pub struct Loss {
 }
 
 /// Computes the loss of `tiles` `[batch, tile, tile, 3]`, values in [0, 1]. If `rounding` is given, the latents of most tiles
-/// are rounded at random qualities, and the objective includes their rate with the weight that the encoder gives it at this
-/// quality. `rng` generates the qualities and the dropout masks.
+/// are rounded at random qualities, and the objective includes their rate: [`Recipe::rate_weight`] times the weight that the encoder
+/// gives it at this quality. `rng` generates the qualities and the dropout masks.
 ///
 /// # Errors
 /// [`Error::Tensor`] for tiles of another size, or if the device has too little memory; [`aez_core::Error::Misuse`] if
@@ -58,6 +58,7 @@ pub fn loss(
 ) -> Result<Loss> {
     let batch = tiles.dim(0)?;
     let exact = graph.analyse(tiles, Some(rng))?;
+    let exact = if recipe.encoder { exact } else { exact.detach() };
     let factors: Vec<f32> = (0..batch).map(|index| draw_factor(rounding, index, rng)).collect();
     let rounded = rounding.map(|rounding| Rounded::new(&exact, rounding, &factors)).transpose()?;
     let latents = rounded.as_ref().map_or(&exact, |rounded| &rounded.latents);
@@ -72,7 +73,8 @@ pub fn loss(
     };
     if let (Some(Rounded { bits, .. }), Some(rounding)) = (rounded, rounding) {
         let weights = rate_weights(&weighted, values, recipe.distortion, rounding, &factors)?;
-        objective = (objective + (bits * weights)?.mean_all()?)?;
+        let rate = ((bits * weights)?.mean_all()? * f64::from(recipe.rate_weight))?;
+        objective = (objective + rate)?;
     }
     if graph.config().normalize && recipe.distortion == Distortion::Mse {
         // The paper differentiates errors of values in [-1, 1]. Adam depends little on the scale of gradients, but it does.
@@ -228,11 +230,14 @@ mod tests {
     }
 
     fn run(distortion: Distortion, rounding: Option<&Rounding>) -> (f32, f32) {
+        run_recipe(&Recipe { distortion, ..Recipe::paper() }, rounding)
+    }
+
+    fn run_recipe(recipe: &Recipe, rounding: Option<&Rounding>) -> (f32, f32) {
         let parameters = init::xavier(CONFIG, 3).unwrap();
         let graph = Graph::new(&parameters, &Device::Cpu).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let recipe = Recipe { distortion, ..Recipe::paper() };
-        let Loss { objective, mse } = loss(&graph, &tiles(6), &recipe, rounding, &mut rng).unwrap();
+        let Loss { objective, mse } = loss(&graph, &tiles(6), recipe, rounding, &mut rng).unwrap();
         (objective.to_scalar().unwrap(), mse.to_scalar().unwrap())
     }
 
@@ -267,7 +272,29 @@ mod tests {
         assert!((run(Distortion::Mse, Some(&free(1e-6))).0 - exact).abs() < 1e-5);
         assert!((run(Distortion::Mse, Some(&free(3.0))).0 - exact).abs() > 1e-5);
         let (with_rate, _) = run(Distortion::Mse, Some(&rounding(1e-3)));
-        assert!(with_rate > run(Distortion::Mse, Some(&free(1e-3))).0);
+        let (without_rate, _) = run(Distortion::Mse, Some(&free(1e-3)));
+        assert!(with_rate > without_rate);
+        for (weight, expected) in [(0.0, without_rate), (0.5, 0.5 * (with_rate + without_rate))] {
+            let (found, _) =
+                run_recipe(&Recipe { rate_weight: weight, ..Recipe::paper() }, Some(&rounding(1e-3)));
+            assert!((found - expected).abs() < 1e-6, "{found} instead of {expected}");
+        }
+    }
+
+    #[test]
+    fn without_the_encoder_only_the_decoder_has_gradients() {
+        let parameters = init::xavier(CONFIG, 3).unwrap();
+        let graph = Graph::new(&parameters, &Device::Cpu).unwrap();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for encoder in [true, false] {
+            let recipe = Recipe { encoder, ..Recipe::paper() };
+            let loss = loss(&graph, &tiles(6), &recipe, Some(&rounding(0.1)), &mut rng).unwrap();
+            let gradients = graph.gradients(&loss.objective.backward().unwrap()).unwrap();
+            for ((name, _), gradient) in graph.variables().zip(gradients) {
+                let length = gradient.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap();
+                assert_eq!(length > 0.0, encoder || name.starts_with("decoder"), "{name}");
+            }
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use aez_core::{
 };
 use candle_core::Tensor;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 
 /// Maximum number of tiles of a set that are encoded as files, and whose losses are measured unless the recipe measures whole sets.
 pub(crate) const MEASURED_TILES: usize = 128;
@@ -63,14 +64,19 @@ pub(crate) fn reconstruct(
         let latents = graph.analyse(&input, dropout.as_deref_mut())?;
         let decoded = graph.synthesize(&latents, dropout.as_deref_mut())?.flatten_all()?.to_vec1::<f32>()?;
         let tile_len = graph.config().tile_len();
-        for (original, decoded) in tiles.chunks_exact(tile_len).zip(decoded.chunks_exact(tile_len)) {
-            errors.push(mean_square(original, decoded, |value| value));
-            let clamped = mean_square(original, decoded, |value| value.clamp(0.0, 1.0));
-            psnrs.push(psnr_of_mse(clamped * 255.0 * 255.0));
-        }
+        let pairs = tiles.par_chunks_exact(tile_len).zip(decoded.par_chunks_exact(tile_len));
+        let measured: Vec<[f64; 2]> = pairs.map(|(original, decoded)| measure(original, decoded)).collect();
+        errors.extend(measured.iter().map(|[error, _]| error));
+        psnrs.extend(measured.iter().map(|[_, psnr]| psnr));
         losses.push(mean(&errors[errors.len() - size..]));
     }
     Ok(Reconstruction { loss: mean(&losses), psnr: mean(&psnrs), errors })
+}
+
+/// The mean squared error of a tile without clamping, and its PSNR in dB with clamping.
+fn measure(original: &[f32], decoded: &[f32]) -> [f64; 2] {
+    let clamped = mean_square(original, decoded, |value| value.clamp(0.0, 1.0));
+    [mean_square(original, decoded, |value| value), psnr_of_mse(clamped * 255.0 * 255.0)]
 }
 
 fn mean_square(original: &[f32], decoded: &[f32], change: impl Fn(f32) -> f32) -> f64 {

@@ -5,8 +5,6 @@ use aez_core::tiled::Parameters;
 /// How a step is taken: Adam (Kingma and Ba, 2015), or Muon for the weights of the wide convolutions.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step {
-    /// Factor on the gradients.
-    pub scale: f32,
     /// Learning rate of the convolutions.
     pub rate: f64,
     /// Learning rate of the linear layers.
@@ -21,7 +19,7 @@ impl Step {
     /// A step of Adam along the gradients, without a moving average.
     #[must_use]
     pub fn adam(rate: f64) -> Self {
-        Self { scale: 1.0, rate, linear_rate: rate, muon: false, average: 0.0 }
+        Self { rate, linear_rate: rate, muon: false, average: 0.0 }
     }
 
     /// The learning rate of a parameter array.

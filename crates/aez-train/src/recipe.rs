@@ -58,9 +58,13 @@ pub struct Recipe {
     pub distortion: Distortion,
     /// Additional weight of the errors of pixels near the edge of a tile, to reduce visible block boundaries.
     pub border: f32,
-    /// Whether the latents of most tiles are rounded as by the encoder, at random qualities, and their rate is added to the
-    /// objective.
+    /// Whether the latents of most tiles are rounded as by the encoder, at random qualities.
     pub quantize: bool,
+    /// Whether the encoder is trained. If not, its weights stay as they are.
+    pub encoder: bool,
+    /// Weight of the rate of rounded latents in the objective: 1 is that of the encoder, and with 0 the network learns to decode rounded
+    /// latents, but not to avoid their bits.
+    pub rate_weight: f32,
     /// Whether the convolutions are updated by Muon instead of Adam.
     pub muon: bool,
     /// Decay of the moving average of the weights, 0 to less than 1. The average is measured and saved in the model; with 0,
@@ -115,6 +119,8 @@ impl Recipe {
             distortion: Distortion::Mse,
             border: 0.0,
             quantize: false,
+            encoder: true,
+            rate_weight: 1.0,
             muon: false,
             average: 0.0,
             schedule: Schedule::Constant,
@@ -180,13 +186,11 @@ impl Recipe {
         Augment { flip: self.flip, crop: self.crop, thumbnails: self.thumbnails, colour: self.colour }
     }
 
-    /// How to take a step. `steps` is the number of steps before it, `progress` the fraction of the run that is completed,
-    /// and `norm` the Euclidean norm of the gradients, which only matters with [`Recipe::clip`].
+    /// How to take a step. `steps` is the number of steps before it, and `progress` the fraction of the run that is completed.
     #[must_use]
-    pub fn step(&self, steps: u64, progress: f64, norm: f64) -> Step {
+    pub fn step(&self, steps: u64, progress: f64) -> Step {
         let factor = self.rate_factor(steps, progress);
         Step {
-            scale: self.clip.map_or(1.0, |clip| (clip / norm.max(1e-12)).min(1.0)) as f32,
             rate: factor * self.rate,
             linear_rate: factor * self.linear_rate,
             muon: self.muon,
@@ -261,10 +265,8 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_clipped_to_the_norm() {
-        assert_eq!(Recipe::tuned().step(0, 0.0, 4.0).scale, 0.25);
-        assert_eq!(Recipe::tuned().step(0, 0.0, 0.5).scale, 1.0);
-        assert_eq!(Recipe::paper().step(0, 0.0, 4.0).scale, 1.0);
-        assert_eq!(Recipe::paper().step(100, 0.0, 4.0).average, 0.0);
+    fn only_recipes_with_an_average_keep_one() {
+        assert!(Recipe::tuned().step(0, 0.0).average > 0.0);
+        assert_eq!(Recipe::paper().step(100, 0.0).average, 0.0);
     }
 }

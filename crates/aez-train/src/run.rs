@@ -2,7 +2,7 @@
 
 pub use crate::options::{Event, Files, Options};
 use crate::{
-    Error, Result,
+    Error, GraphBackend, Result,
     checkpoint::{Checkpoint, Progress},
     data::{Dataset, HeldOut, Key},
     graph::Graph,
@@ -16,13 +16,13 @@ use crate::{
 };
 use aez_core::{
     Model,
-    tiled::{Calibration, Parameters, Provenance, TiledModel, calibrate},
+    tiled::{Backend, Calibration, Parameters, Provenance, TiledModel, calibrate, processor},
 };
 use aez_image::write_atomically;
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::time::Instant;
+use std::{thread, time::Instant};
 
 /// Maximum number of tiles from which the quantizer and the prior of the model are computed, and maximum number of tiles for the
 /// sensitivity of each latent.
@@ -67,12 +67,14 @@ struct Run<'a> {
     log: Log,
     /// The order of the current epoch.
     order: Vec<u32>,
+    /// The tiles of the next step, which are made during the step before.
+    next_tiles: Option<Vec<f32>>,
     /// The first loss since the run was started or resumed.
     first_loss: Option<f64>,
     /// Number of consecutive steps with a loss far above the first one.
     diverged_steps: u32,
-    /// Norm of the last gradient, if it was computed.
-    gradient_norm: f64,
+    /// Norm of the last gradient, if it was computed, on the device.
+    gradient_norm: Option<Tensor>,
     /// Last learning rate of the convolutions.
     rate: f64,
     last_save: Instant,
@@ -103,9 +105,10 @@ impl<'a> Run<'a> {
             rounding,
             log,
             order: data.epoch(options.seed, progress.epoch),
+            next_tiles: None,
             first_loss: None,
             diverged_steps: 0,
-            gradient_norm: 0.0,
+            gradient_norm: None,
             rate: 0.0,
             last_save: Instant::now(),
             started,
@@ -161,26 +164,57 @@ impl<'a> Run<'a> {
         recipe.clip.is_some() || may_be_last || self.row_is_due(position)
     }
 
+    /// Takes a step. Meanwhile, another thread makes the tiles of the next one, so that a GPU does not wait for them.
     fn step(&mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<()> {
-        let Options { recipe, seed, config, .. } = self.options;
         let Progress { epoch, position, .. } = self.progress;
-        let end = self.order.len().min(position as usize + recipe.batch_size);
-        let row_is_due = self.row_is_due(end);
-        let indices = &self.order[position as usize..end];
-        let tiles = self.data.train_batch(indices, Key { seed: *seed, epoch, position }, &recipe.augment());
-        let shape = (indices.len(), config.tile, config.tile, 3);
-        let (loss, gradients) = self.differentiate(Tensor::from_vec(tiles, shape, &self.options.device)?)?;
-        self.check_loss(loss)?;
+        let (data, options) = (self.data, self.options);
+        let batch = self.batch(&self.order, position as usize);
+        let (indices, end) = (batch.to_vec(), position as usize + batch.len());
+        let (next_epoch, next_position) =
+            if end == self.order.len() { (epoch + 1, 0) } else { (epoch, end as u64) };
+        let next_indices = match next_position {
+            0 => self.batch(&data.epoch(options.seed, next_epoch), 0).to_vec(),
+            position => self.batch(&self.order, position as usize).to_vec(),
+        };
+        let make = |indices: &[u32], epoch, position| {
+            data.train_batch(indices, Key { seed: options.seed, epoch, position }, &options.recipe.augment())
+        };
+        let tiles = self.next_tiles.take().unwrap_or_else(|| make(&indices, epoch, position));
+        thread::scope(|scope| {
+            let next = scope.spawn(|| make(&next_indices, next_epoch, next_position));
+            let result = self.learn(tiles, end, report);
+            self.next_tiles = Some(next.join().expect("making tiles does not panic"));
+            result
+        })
+    }
 
-        if self.norm_is_needed(end) {
-            self.gradient_norm = gradients.norm()?;
+    /// The pictures of the step that begins at `position` of an epoch.
+    fn batch<'b>(&self, order: &'b [u32], position: usize) -> &'b [u32] {
+        &order[position..order.len().min(position + self.options.recipe.batch_size)]
+    }
+
+    /// Takes a step along the gradient for `tiles`. The step ends at `position` in the current epoch.
+    fn learn(&mut self, tiles: Vec<f32>, position: usize, report: &mut dyn FnMut(Event<'_>)) -> Result<()> {
+        let Options { recipe, config, device, .. } = self.options;
+        let row_is_due = self.row_is_due(position);
+        let shape = (tiles.len() / config.tile_len(), config.tile, config.tile, 3);
+        let (loss, mut gradients) = self.differentiate(Tensor::from_vec(tiles, shape, device)?)?;
+        if self.norm_is_needed(position) {
+            let norm = gradients.norm()?;
+            if let Some(clip) = recipe.clip {
+                gradients.clip(&norm, clip)?;
+            }
+            self.gradient_norm = Some(norm);
         }
-        let step = recipe.step(self.learner.steps(), self.completed(), self.gradient_norm);
+        let step = recipe.step(self.learner.steps(), self.completed());
         self.rate = step.rate;
         self.learner.update(&gradients, &step)?;
         drop(gradients);
 
-        self.count(end, loss);
+        // This waits for a GPU, which has all its work by now.
+        let loss = f64::from(loss.to_scalar::<f32>()?);
+        self.check_loss(loss)?;
+        self.count(position, loss);
         report(self.step_event());
         if row_is_due {
             self.measure(report)?;
@@ -213,8 +247,8 @@ impl<'a> Run<'a> {
         Event::Step { progress: self.completed().min(1.0), tiles, loss: loss_sum / loss_count as f64, speed }
     }
 
-    /// The mean squared error of a batch, and the gradient of the recipe's objective.
-    fn differentiate(&self, tiles: Tensor) -> Result<(f64, Gradients)> {
+    /// The mean squared error of a batch, a scalar on the device, and the gradient of the recipe's objective.
+    fn differentiate(&self, tiles: Tensor) -> Result<(Tensor, Gradients)> {
         let recipe = &self.options.recipe;
         // The random numbers depend only on the step, so that a resumed run uses the same ones.
         let mut rng = ChaCha8Rng::seed_from_u64(self.options.seed);
@@ -241,13 +275,14 @@ impl<'a> Run<'a> {
     fn measure(&mut self, report: &mut dyn FnMut(Event<'_>)) -> Result<()> {
         report(Event::Busy("measuring"));
         let parameters = self.learner.download_weights()?;
-        let calibration = self.calibrate(&parameters, QUICK_CALIBRATION_TILES)?;
+        let backend = self.backend(&parameters)?;
+        let calibration = self.calibrate(&*backend, QUICK_CALIBRATION_TILES)?;
         let Calibration { quantizer, prior, .. } = calibration.clone();
-        let model = Model::from(TiledModel::from_parts(&parameters, quantizer, prior)?);
+        let model = TiledModel::from_parts(&parameters, quantizer, prior)?.with_backend(backend);
         let graph = Graph::new(&parameters, &self.options.device)?.frozen();
         let (validation_loss, validation_psnr) = self.measure_set(&graph, self.data.validation())?;
         let (test_loss, _) = self.measure_set(&graph, self.data.test())?;
-        let coded = encode_tiles(&model, &self.data.validation().first(MEASURED_TILES))?;
+        let coded = encode_tiles(&Model::from(model), &self.data.validation().first(MEASURED_TILES))?;
         let row = Row {
             epoch: self.epoch(),
             seconds: self.seconds(),
@@ -260,7 +295,7 @@ impl<'a> Run<'a> {
             coded_bytes: coded.bytes,
             coded_psnr: coded.psnr,
             learning_rate: self.rate,
-            gradient_norm: self.gradient_norm,
+            gradient_norm: self.gradient_norm.as_ref().map_or(Ok(0.0), Tensor::to_scalar::<f64>)?,
         };
         (self.progress.loss_sum, self.progress.loss_count) = (0.0, 0);
         self.rounding = Some(calibration.into());
@@ -305,18 +340,27 @@ impl<'a> Run<'a> {
         self.save()?;
         report(Event::Busy("calibrating the quantizer"));
         let parameters = self.learner.download_weights()?;
-        let Calibration { quantizer, prior, .. } = self.calibrate(&parameters, CALIBRATION_TILES)?;
+        let Calibration { quantizer, prior, .. } =
+            self.calibrate(&*self.backend(&parameters)?, CALIBRATION_TILES)?;
         let storage = self.options.storage;
         let bytes = TiledModel::to_bytes(&parameters, &quantizer, &prior, &self.provenance(), storage)?;
         Ok(write_atomically(&self.options.out, &bytes)?)
     }
 
+    /// What runs the network with these weights, on the device of the run.
+    fn backend(&self, parameters: &Parameters) -> Result<Box<dyn Backend>> {
+        Ok(match &self.options.device {
+            Device::Cpu => processor(parameters),
+            device => Box::new(GraphBackend::with_parameters(parameters, device)?),
+        })
+    }
+
     /// Computes a quantizer and a prior from training tiles.
-    fn calibrate(&self, parameters: &Parameters, (tiles, gain_tiles): (usize, usize)) -> Result<Calibration> {
-        let Options { seed, recipe, .. } = self.options;
+    fn calibrate(&self, backend: &dyn Backend, (tiles, gain_tiles): (usize, usize)) -> Result<Calibration> {
+        let Options { seed, recipe, config, .. } = self.options;
         let most = CALIBRATION_TILES_PER_PICTURE * self.data.len();
         let tiles = self.data.sample(tiles.min(most), *seed, &recipe.augment());
-        Ok(calibrate(parameters, &tiles, gain_tiles, REFERENCE_BYTES, *seed)?)
+        Ok(calibrate(backend, config, &tiles, gain_tiles, REFERENCE_BYTES, *seed)?)
     }
 
     fn provenance(&self) -> Provenance {

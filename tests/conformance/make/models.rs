@@ -24,7 +24,7 @@ pub fn normalized() -> Vec<u8> {
 }
 
 fn file(parameters: &Parameters, tiles: &[f32], bytes: f64) -> Vec<u8> {
-    let Calibration { quantizer, prior, .. } = calibrate(parameters, tiles, 192, bytes, 1).unwrap();
+    let Calibration { quantizer, prior, .. } = calibrate(&*processor(parameters), &parameters.config, tiles, 192, bytes, 1).unwrap();
     TiledModel::to_bytes(parameters, &quantizer, &prior, &Provenance::default(), Storage::Float32).unwrap()
 }
 

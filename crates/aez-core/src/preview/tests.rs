@@ -6,7 +6,7 @@ use super::*;
 use crate::{
     picture::psnr,
     testing,
-    tiled::{Calibration, Config, Provenance, Storage, calibrate, init},
+    tiled::{Calibration, Config, Provenance, Storage, calibrate, init, processor},
 };
 
 static MODEL: LazyLock<Model> = LazyLock::new(testing::tiny);
@@ -17,7 +17,8 @@ static LARGE: LazyLock<Model> = LazyLock::new(|| {
     let tiles: Vec<f32> =
         (0..400).flat_map(|seed| rough(8, 8, seed).rgb).map(|x| f32::from(x) / 255.0).collect();
     let parameters = init::from_components(config, 1, &testing::cosines(&config, &tiles)).unwrap();
-    let Calibration { quantizer, prior, .. } = calibrate(&parameters, &tiles, 192, 60.0, 1).unwrap();
+    let Calibration { quantizer, prior, .. } =
+        calibrate(&*processor(&parameters), &config, &tiles, 192, 60.0, 1).unwrap();
     let provenance = Provenance::default();
     let bytes = TiledModel::to_bytes(&parameters, &quantizer, &prior, &provenance, Storage::Int8);
     Model::from_bytes(bytes.unwrap()).unwrap()

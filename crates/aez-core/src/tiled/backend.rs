@@ -6,6 +6,7 @@ use super::{
     backward::Backward,
     config::Config,
     network::{Analysis, Source, Synthesis},
+    parameters::Parameters,
 };
 use crate::{error::Result, nn::InstructionSet};
 
@@ -35,6 +36,12 @@ pub trait Backend: Send + Sync {
         latents: &[f32],
         gradient: &mut dyn FnMut(&[f32]) -> Vec<f32>,
     ) -> Result<Vec<f32>>;
+}
+
+/// The kernels of this library, for a network with these parameters.
+#[must_use]
+pub fn processor(parameters: &Parameters) -> Box<dyn Backend> {
+    Box::new(Processor::new(parameters.config, Arc::new(parameters.clone()), InstructionSet::best()))
 }
 
 /// The kernels of this library. Weights are packed when they are first used.

@@ -1,21 +1,17 @@
 //! Calibration: the centre, step and distribution of each latent of a trained network, measured on training tiles.
 
-use super::{
-    Parameters, Quantizer,
-    backward::Backward,
-    network::{Analysis, Synthesis},
-    sensitivity,
-};
+use super::{Backend, Config, Quantizer, sensitivity};
 use crate::{
     entropy::Prior,
     error::Result,
-    nn::InstructionSet,
     symbols::{Quality, Shape, Symbols},
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
-/// Number of tiles in memory at once while gains are measured.
+/// Number of tiles in a call of the network.
+const BATCH: usize = 128;
+/// The same while gains are measured.
 const GAIN_BATCH: usize = 32;
 
 /// Maximum distance of a training tile's latent from its centre, in steps. A [`Prior`] extends to 512.
@@ -35,7 +31,7 @@ pub struct Calibration {
     pub step_error: f32,
 }
 
-/// Measures the quantizer and the prior of a network on `tiles`, `tile * tile * 3` values in [0, 1] each. The effect of each latent on
+/// Measures the quantizer and the prior of the network that `backend` runs on `tiles`, `tile * tile * 3` values in [0, 1] each. The effect of each latent on
 /// the pixels is estimated from the first `gain_tiles` tiles.
 ///
 /// The steps are such that each latent causes the same error: they are inverse to the length of the derivative of the pixels with
@@ -44,21 +40,24 @@ pub struct Calibration {
 /// steps would exceed the range of the prior, as when only few latents are in use.
 ///
 /// # Errors
-/// [`crate::Error::Misuse`] when there are no tiles, or the output of the network is not finite.
+/// [`crate::Error::Misuse`] when there are no tiles, or the output of the network is not finite. Errors of the backend.
 pub fn calibrate(
-    parameters: &Parameters,
+    backend: &dyn Backend,
+    config: &Config,
     tiles: &[f32],
     gain_tiles: usize,
     bytes: f64,
     seed: u64,
 ) -> Result<Calibration> {
-    let config = parameters.config;
-    let latents = Analysis::new(config, parameters, InstructionSet::best()).run(tiles);
+    let mut latents = Vec::with_capacity(tiles.len() / config.tile_len() * config.latents);
+    for tiles in tiles.chunks(BATCH * config.tile_len()) {
+        latents.extend(backend.analyse(tiles)?);
+    }
     let tile_count = (latents.len() / config.latents) as u32;
     let shape = Shape { rows: tile_count, columns: 1, channels: config.latents as u32 };
     let (centres, deviations) = moments(&latents, config.latents);
     let gain_latents = &latents[..latents.len().min(gain_tiles * config.latents)];
-    let gains = gains(parameters, gain_latents, seed)?;
+    let gains = gains(backend, config, gain_latents, seed)?;
     // A latent without effect on the pixels gets one step for all of its values. One that never changes in training gets a step like
     // any other, because its reconstruction point is off by a small part of the step.
     let relative: Vec<f32> = gains
@@ -106,16 +105,13 @@ fn moments(rows: &[f32], columns: usize) -> (Vec<f32>, Vec<f32>) {
 }
 
 /// Root mean square length of the derivative of a tile's pixels with respect to each latent.
-fn gains(parameters: &Parameters, latents: &[f32], seed: u64) -> Result<Vec<f32>> {
-    let (config, set) = (parameters.config, InstructionSet::best());
-    let synthesis = Synthesis::new(config, parameters, set);
-    let backward = Backward::new(config, parameters, set);
+fn gains(backend: &dyn Backend, config: &Config, latents: &[f32], seed: u64) -> Result<Vec<f32>> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut sums = vec![0.0f64; config.latents];
     for latents in latents.chunks(GAIN_BATCH * config.latents) {
         let len = latents.len() / config.latents * config.tile_len();
         let squares = sensitivity::squared_lengths(len, &mut rng, |signs| {
-            Ok(backward.run(&synthesis, latents, &mut |_| signs.clone()))
+            backend.synthesis_gradient(latents, &mut |_| signs.clone())
         })?;
         for row in squares.chunks_exact(config.latents) {
             sums.iter_mut().zip(row).for_each(|(sum, &square)| *sum += f64::from(square));
@@ -128,13 +124,17 @@ fn gains(parameters: &Parameters, latents: &[f32], seed: u64) -> Result<Vec<f32>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tiled::{Config, init};
+    use crate::tiled::{Parameters, init, processor};
 
     /// A network with random weights, and tiles for it.
     fn small() -> (Parameters, Vec<f32>) {
         let config = Config { tile: 8, channels: 4, reductions: 1, latents: 3, ..Config::default() };
         let tiles = (0..40 * config.tile_len()).map(|i| (i * i % 251) as f32 / 251.0).collect();
         (init::xavier(config, 1).unwrap(), tiles)
+    }
+
+    fn calibrate_small(parameters: &Parameters, tiles: &[f32], bytes: f64) -> Calibration {
+        calibrate(&*processor(parameters), &parameters.config, tiles, 40, bytes, 1).unwrap()
     }
 
     #[test]
@@ -144,7 +144,7 @@ mod tests {
         let column = parameters.get_mut("encoder.linear.weight").iter_mut().step_by(latents);
         column.for_each(|weight| *weight = 0.0);
         parameters.get_mut("encoder.linear.bias")[0] = 0.5;
-        let Calibration { quantizer, deviations, .. } = calibrate(&parameters, &tiles, 40, 0.5, 1).unwrap();
+        let Calibration { quantizer, deviations, .. } = calibrate_small(&parameters, &tiles, 0.5);
         let steps = quantizer.steps();
         assert!((deviations[0], quantizer.centres()[0]) == (0.0, 0.5) && deviations[1] > 0.0);
         assert!((0.1..10.0).contains(&(steps[0] / steps[1])), "{steps:?}");
@@ -153,10 +153,10 @@ mod tests {
     #[test]
     fn steps_keep_latents_within_the_prior() {
         let (parameters, tiles) = small();
-        let latents = Analysis::new(parameters.config, &parameters, InstructionSet::best()).run(&tiles);
+        let latents = processor(&parameters).analyse(&tiles).unwrap();
         let reach = |bytes: f64| {
             let mut coordinates = latents.clone();
-            calibrate(&parameters, &tiles, 40, bytes, 1).unwrap().quantizer.normalize(&mut coordinates);
+            calibrate_small(&parameters, &tiles, bytes).quantizer.normalize(&mut coordinates);
             coordinates.into_iter().fold(0.0, |most: f32, u| most.max(u.abs()))
         };
         assert!(reach(0.5) < 100.0);

@@ -22,7 +22,7 @@ mod refine;
 mod sensitivity;
 mod weights;
 
-pub use backend::Backend;
+pub use backend::{Backend, processor};
 pub use calibrate::{Calibration, calibrate};
 pub use config::{Config, ConvLayer};
 pub use grid::TileGrid;

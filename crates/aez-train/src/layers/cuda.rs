@@ -2,7 +2,7 @@
 //!
 //! Tensors are stored channels last, as on the CPU, but cuDNN expects filters as `[low][3][3][high]`: weights are
 //! transposed before a convolution, and their gradient after it, which takes little time compared with the convolution.
-//! The algorithm and the size of its workspace are requested from cuDNN once for each layer and resolution. Reduced
+//! The algorithms of cuDNN are measured once for each layer and resolution. Reduced
 //! precision (TF32) follows [`candle_core::cuda::gemm_reduced_precision_f32`], so that one switch controls matrix products
 //! and convolutions.
 
@@ -11,30 +11,33 @@ use std::{
     collections::HashMap,
     rc::Rc,
     sync::Arc,
+    time::Instant,
 };
 
 use candle_core::{
     CudaDevice, CudaStorage, DType, Error, Layout, Result, Shape,
     backend::{BackendDevice, BackendStorage},
     cuda::DeviceId,
-    op,
 };
 use cudarc::{
     cudnn::{
         ConvBackwardData, ConvBackwardFilter, ConvDescriptor, ConvForward, Cudnn, CudnnError,
-        FilterDescriptor, ReduceTensor, TensorDescriptor,
+        FilterDescriptor, TensorDescriptor,
         sys::{
-            cudnnConvolutionBwdDataAlgo_t as BackwardDataAlgorithm,
-            cudnnConvolutionBwdFilterAlgo_t as BackwardFilterAlgorithm,
-            cudnnConvolutionFwdAlgo_t as ForwardAlgorithm, cudnnConvolutionMode_t, cudnnMathType_t,
-            cudnnNanPropagation_t, cudnnReduceTensorOp_t, cudnnTensorFormat_t::CUDNN_TENSOR_NHWC,
+            cudnnConvolutionBwdDataAlgo_t, cudnnConvolutionBwdFilterAlgo_t, cudnnConvolutionFwdAlgo_t,
+            cudnnConvolutionMode_t, cudnnMathType_t, cudnnTensorFormat_t::CUDNN_TENSOR_NHWC,
         },
     },
-    driver::{CudaSlice, CudaView},
+    driver::{self, CudaSlice, CudaView, DriverError},
 };
 
-use super::parts::LinearMap;
+use super::{kernels, parts::LinearMap};
 use aez_core::nn::conv::{ConvShape, Direction, Extent};
+
+/// Maximum size of the workspace of an algorithm in bytes.
+const MAX_WORKSPACE: usize = 1 << 30;
+/// Number of launches for which the time of an algorithm is measured.
+const TRIALS: usize = 2;
 
 /// A tensor: its storage, and the layout of its values in the storage.
 pub(super) type Tensor<'a> = (&'a CudaStorage, &'a Layout);
@@ -48,24 +51,20 @@ pub(super) fn linear_map(
     relu: bool,
 ) -> Result<CudaStorage> {
     let device = input.0.device();
-    let shape = map.output_shape();
-    let mut output = uninitialized(device, &shape)?;
-    // cuDNN adds its result to `scale` times the previous values, here the bias at every pixel.
-    let scale = if let Some((bias, layout)) = bias {
-        bias.copy_strided_src(&mut output, 0, &layout.broadcast_as(shape.clone())?)?;
-        1.0
-    } else {
-        0.0
-    };
+    let mut output = uninitialized(device, &map.output_shape())?;
     let filter = transposed(weights, 9 * map.shape.high, map.shape.low)?;
     let engine = Engine::of(device)?;
     let key = Key::new(map.shape, map.high());
-    let (filter, target) = (filter.as_cuda_slice()?, output.as_cuda_slice_mut()?);
+    let (input, filter) = (values_of(input)?, filter.as_cuda_slice()?.slice(..));
+    let (from, target) = ([&input, &filter], output.as_cuda_slice_mut()?);
     match map.direction {
-        Direction::Forward => engine.forward(key, &values_of(input)?, filter, scale, target)?,
-        Direction::Adjoint => engine.backward_data(key, &values_of(input)?, filter, scale, target)?,
+        Direction::Forward => engine.run(&engine.forward, key, from, target)?,
+        Direction::Adjoint => engine.run(&engine.backward_data, key, from, target)?,
     }
-    if relu { output.unary_impl::<op::Relu>(&Layout::contiguous(shape)) } else { Ok(output) }
+    if let Some(bias) = bias {
+        kernels::add_bias(device, target, &values_of(bias)?, relu)?;
+    }
+    Ok(output)
 }
 
 /// The gradient of the weights. `extent` is the extent of the high side.
@@ -78,40 +77,26 @@ pub(super) fn weight_gradient(
     let device = high.0.device();
     let filter_shape = Shape::from((shape.low, 9 * shape.high));
     let mut filter = uninitialized(device, &filter_shape)?;
-    let target = filter.as_cuda_slice_mut()?;
-    Engine::of(device)?.backward_filter(
-        Key::new(shape, extent),
-        &values_of(high)?,
-        &values_of(low)?,
-        target,
-    )?;
+    let (engine, key) = (Engine::of(device)?, Key::new(shape, extent));
+    let from = [&values_of(high)?, &values_of(low)?];
+    engine.run(&engine.backward_filter, key, from, filter.as_cuda_slice_mut()?)?;
     transposed((&filter, &Layout::contiguous(filter_shape)), shape.low, 9 * shape.high)
 }
 
 /// The gradient of the input of ReLU, from the gradient of its output and the output.
 pub(super) fn relu_gradient(gradient: Tensor<'_>, output: Tensor<'_>) -> Result<CudaStorage> {
-    let active = output.0.unary_impl::<op::Sign>(output.1)?;
-    gradient.0.binary_impl::<op::Mul>(&active, gradient.1, &Layout::contiguous(output.1.shape()))
+    let device = gradient.0.device();
+    let mut result = uninitialized(device, gradient.1.shape())?;
+    kernels::relu_gradient(device, &values_of(gradient)?, &values_of(output)?, result.as_cuda_slice_mut()?)?;
+    Ok(result)
 }
 
 /// The sum of each channel of `[batch, rows, columns, channels]` over all pixels.
 pub(super) fn sum_pixels(values: Tensor<'_>) -> Result<CudaStorage> {
-    let (batch, rows, columns, channels) = values.1.shape().dims4()?;
+    let (_, _, _, channels) = values.1.shape().dims4()?;
     let device = values.0.device();
     let mut sums = uninitialized(device, &channels.into())?;
-    let target = sums.as_cuda_slice_mut::<f32>()?;
-    let engine = Engine::of(device)?;
-    let from = engine.tensor(Extent { batch, rows, columns }, channels)?;
-    let to = engine.tensor(Extent { batch: 1, rows: 1, columns: 1 }, channels)?;
-    let add = engine.cudnn.create_reduction_no_indices::<f32>(
-        cudnnReduceTensorOp_t::CUDNN_REDUCE_TENSOR_ADD,
-        cudnnNanPropagation_t::CUDNN_PROPAGATE_NAN,
-    );
-    let add = add.map_err(Error::wrap)?;
-    let sum = ReduceTensor { reduce: &add, a: &from, c: &to };
-    let mut workspace = engine.workspace(sum.get_workspace_size().map_err(Error::wrap)?)?;
-    // SAFETY: the descriptors have the sizes of the slice that `values_of` returns and of `sums`.
-    unsafe { sum.launch(&mut *workspace, (1.0, 0.0), &values_of(values)?, target) }.map_err(Error::wrap)?;
+    kernels::sum_channels(device, &values_of(values)?, sums.as_cuda_slice_mut()?)?;
     Ok(sums)
 }
 
@@ -129,26 +114,108 @@ impl Key {
     }
 }
 
-/// The descriptors of a convolution, and the algorithm that cuDNN chose for it.
-struct Plan<A> {
+/// The descriptors of a convolution.
+struct Convolution {
     conv: ConvDescriptor<f32>,
     high: TensorDescriptor<f32>,
     low: TensorDescriptor<f32>,
     filter: FilterDescriptor<f32>,
-    algorithm: A,
+}
+
+/// A convolution or one of its two gradients: a function of two arrays.
+trait Operation {
+    type Algorithm: Copy + 'static;
+    /// The algorithms of cuDNN for tensors with channels last.
+    const ALGORITHMS: &'static [Self::Algorithm];
+
+    /// Size of the workspace in bytes.
+    fn workspace(of: &Convolution, algorithm: Self::Algorithm) -> std::result::Result<usize, CudnnError>;
+
+    /// Writes the result to `to`.
+    ///
+    /// # Safety
+    /// The arrays have the sizes of the descriptors, and the workspace has the size that the algorithm requests.
+    unsafe fn launch(
+        of: &Convolution,
+        algorithm: Self::Algorithm,
+        workspace: &mut CudaSlice<u8>,
+        from: [&CudaView<'_, f32>; 2],
+        to: &mut CudaSlice<f32>,
+    ) -> std::result::Result<(), CudnnError>;
+}
+
+/// Implements [`Operation`] by one of cudarc's structures.
+macro_rules! operation {
+    ($name:ident = $task:ident { $($field:ident: $descriptor:ident),* }
+    |$first:ident, $second:ident, $to:ident| ($($argument:ident),*), $algorithm:ident: $($variant:ident)*) => {
+        struct $name;
+
+        impl Operation for $name {
+            type Algorithm = $algorithm;
+            const ALGORITHMS: &'static [$algorithm] = &[$($algorithm::$variant),*];
+
+            fn workspace(of: &Convolution, algorithm: $algorithm) -> std::result::Result<usize, CudnnError> {
+                $task::<f32, f32, f32> { conv: &of.conv, $($field: &of.$descriptor),* }.get_workspace_size(algorithm)
+            }
+
+            unsafe fn launch(
+                of: &Convolution,
+                algorithm: $algorithm,
+                workspace: &mut CudaSlice<u8>,
+                [$first, $second]: [&CudaView<'_, f32>; 2],
+                $to: &mut CudaSlice<f32>,
+            ) -> std::result::Result<(), CudnnError> {
+                let task = $task::<f32, f32, f32> { conv: &of.conv, $($field: &of.$descriptor),* };
+                // SAFETY: promised by the caller.
+                unsafe { task.launch(algorithm, Some(workspace), (1.0, 0.0), $($argument),*) }
+            }
+        }
+    };
+}
+
+operation! { Forward = ConvForward { x: high, w: filter, y: low }
+    |high, filter, low| (high, filter, low), cudnnConvolutionFwdAlgo_t:
+    CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM
+}
+
+operation! { BackwardData = ConvBackwardData { dx: high, w: filter, dy: low }
+    |low, filter, high| (high, filter, low), cudnnConvolutionBwdDataAlgo_t:
+    CUDNN_CONVOLUTION_BWD_DATA_ALGO_1 CUDNN_CONVOLUTION_BWD_DATA_ALGO_0
+}
+
+operation! { BackwardFilter = ConvBackwardFilter { x: high, dw: filter, dy: low }
+    |high, low, filter| (high, filter, low), cudnnConvolutionBwdFilterAlgo_t:
+    CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1 CUDNN_CONVOLUTION_BWD_FILTER_ALGO_0
+}
+
+/// A convolution that is ready to run.
+struct Plan<O: Operation> {
+    convolution: Convolution,
+    algorithm: O::Algorithm,
     /// Size of the workspace in bytes.
     workspace: usize,
 }
 
-type Plans<A> = RefCell<HashMap<Key, Rc<Plan<A>>>>;
+/// The plans of an operation.
+struct Plans<O: Operation> {
+    plans: RefCell<HashMap<Key, Rc<Plan<O>>>>,
+    /// The fastest algorithm for each key with a batch of 0: it is measured once for each layer and resolution.
+    fastest: RefCell<HashMap<Key, O::Algorithm>>,
+}
+
+impl<O: Operation> Default for Plans<O> {
+    fn default() -> Self {
+        Self { plans: RefCell::default(), fastest: RefCell::default() }
+    }
+}
 
 /// A cuDNN handle for one device and one thread.
 struct Engine {
     device: CudaDevice,
     cudnn: Arc<Cudnn>,
-    forward: Plans<ForwardAlgorithm>,
-    backward_data: Plans<BackwardDataAlgorithm>,
-    backward_filter: Plans<BackwardFilterAlgorithm>,
+    forward: Plans<Forward>,
+    backward_data: Plans<BackwardData>,
+    backward_filter: Plans<BackwardFilter>,
     /// Shared by all operations: the device runs them one after another.
     workspace: RefCell<CudaSlice<u8>>,
 }
@@ -176,87 +243,84 @@ impl Engine {
         })
     }
 
-    fn forward(
+    /// Runs an operation. The arrays have the sizes that `key` gives.
+    fn run<O: Operation>(
         &self,
+        plans: &Plans<O>,
         key: Key,
-        high: &CudaView<'_, f32>,
-        filter: &CudaSlice<f32>,
-        scale: f32,
-        low: &mut CudaSlice<f32>,
+        from: [&CudaView<'_, f32>; 2],
+        to: &mut CudaSlice<f32>,
     ) -> Result<()> {
-        fn task<A>(plan: &Plan<A>) -> ConvForward<'_, f32, f32, f32> {
-            ConvForward { conv: &plan.conv, x: &plan.high, w: &plan.filter, y: &plan.low }
-        }
-        let plan = self.plan(&self.forward, key, |plan| {
-            let algorithm = task(plan).pick_algorithm()?;
-            Ok((algorithm, task(plan).get_workspace_size(algorithm)?))
-        })?;
+        let known = plans.plans.borrow().get(&key).cloned();
+        let plan = match known {
+            Some(plan) => plan,
+            None => self.plan(plans, key, from, to)?,
+        };
         let mut workspace = self.workspace(plan.workspace)?;
-        // SAFETY: the slices of the callers have the lengths that the key's descriptors give.
-        unsafe { task(&plan).launch(plan.algorithm, Some(&mut *workspace), (1.0, scale), high, filter, low) }
-            .map_err(Error::wrap)
+        // SAFETY: the arrays of the callers have the lengths that the key's descriptors give.
+        unsafe { O::launch(&plan.convolution, plan.algorithm, &mut workspace, from, to) }.map_err(Error::wrap)
     }
 
-    fn backward_data(
+    /// Makes a plan and keeps it. Arrays as for [`Engine::run`], for measurements.
+    fn plan<O: Operation>(
         &self,
+        plans: &Plans<O>,
         key: Key,
-        low: &CudaView<'_, f32>,
-        filter: &CudaSlice<f32>,
-        scale: f32,
-        high: &mut CudaSlice<f32>,
-    ) -> Result<()> {
-        fn task<A>(plan: &Plan<A>) -> ConvBackwardData<'_, f32, f32, f32> {
-            ConvBackwardData { conv: &plan.conv, dx: &plan.high, w: &plan.filter, dy: &plan.low }
-        }
-        let plan = self.plan(&self.backward_data, key, |plan| {
-            let algorithm = task(plan).pick_algorithm()?;
-            Ok((algorithm, task(plan).get_workspace_size(algorithm)?))
-        })?;
-        let mut workspace = self.workspace(plan.workspace)?;
-        // SAFETY: as in `forward`.
-        unsafe { task(&plan).launch(plan.algorithm, Some(&mut *workspace), (1.0, scale), high, filter, low) }
-            .map_err(Error::wrap)
-    }
-
-    fn backward_filter(
-        &self,
-        key: Key,
-        high: &CudaView<'_, f32>,
-        low: &CudaView<'_, f32>,
-        filter: &mut CudaSlice<f32>,
-    ) -> Result<()> {
-        fn task<A>(plan: &Plan<A>) -> ConvBackwardFilter<'_, f32, f32, f32> {
-            ConvBackwardFilter { conv: &plan.conv, x: &plan.high, dw: &plan.filter, dy: &plan.low }
-        }
-        let plan = self.plan(&self.backward_filter, key, |plan| {
-            let algorithm = task(plan).pick_algorithm()?;
-            Ok((algorithm, task(plan).get_workspace_size(algorithm)?))
-        })?;
-        let mut workspace = self.workspace(plan.workspace)?;
-        // SAFETY: as in `forward`.
-        unsafe { task(&plan).launch(plan.algorithm, Some(&mut *workspace), (1.0, 0.0), high, filter, low) }
-            .map_err(Error::wrap)
-    }
-
-    /// The cached plan, or a new one with the algorithm and workspace size that `choose` requests from cuDNN.
-    fn plan<A: Copy>(
-        &self,
-        plans: &Plans<A>,
-        key: Key,
-        choose: impl FnOnce(&Plan<()>) -> std::result::Result<(A, usize), CudnnError>,
-    ) -> Result<Rc<Plan<A>>> {
-        if let Some(plan) = plans.borrow().get(&key) {
-            return Ok(plan.clone());
-        }
-        let described = self.describe(key)?;
-        let (algorithm, workspace) = choose(&described).map_err(Error::wrap)?;
-        let Plan { conv, high, low, filter, .. } = described;
-        let plan = Rc::new(Plan { conv, high, low, filter, algorithm, workspace });
-        plans.borrow_mut().insert(key, plan.clone());
+        from: [&CudaView<'_, f32>; 2],
+        to: &mut CudaSlice<f32>,
+    ) -> Result<Rc<Plan<O>>> {
+        let convolution = self.describe(key)?;
+        let layer = Key { high: Extent { batch: 0, ..key.high }, ..key };
+        let known = plans.fastest.borrow().get(&layer).copied();
+        let supported = known.filter(|&algorithm| O::workspace(&convolution, algorithm).is_ok());
+        let algorithm = match supported {
+            Some(algorithm) => algorithm,
+            None => self.fastest::<O>(&convolution, from, to)?,
+        };
+        plans.fastest.borrow_mut().insert(layer, algorithm);
+        let workspace = O::workspace(&convolution, algorithm).map_err(Error::wrap)?;
+        let plan = Rc::new(Plan { convolution, algorithm, workspace });
+        plans.plans.borrow_mut().insert(key, plan.clone());
         Ok(plan)
     }
 
-    fn describe(&self, Key { shape, high, tf32 }: Key) -> Result<Plan<()>> {
+    /// The fastest algorithm that supports the convolution and needs at most [`MAX_WORKSPACE`].
+    fn fastest<O: Operation>(
+        &self,
+        convolution: &Convolution,
+        from: [&CudaView<'_, f32>; 2],
+        to: &mut CudaSlice<f32>,
+    ) -> Result<O::Algorithm> {
+        let mut best = None;
+        for &algorithm in O::ALGORITHMS {
+            let Ok(size) = O::workspace(convolution, algorithm) else { continue };
+            if size > MAX_WORKSPACE {
+                continue;
+            }
+            let mut workspace = self.workspace(size)?;
+            // SAFETY: as in `run`.
+            let mut launch =
+                || unsafe { O::launch(convolution, algorithm, &mut workspace, from, to) }.is_ok();
+            // The first launch also loads the kernel.
+            if !launch() {
+                continue;
+            }
+            self.device.synchronize()?;
+            let start = Instant::now();
+            if !(0..TRIALS).all(|_| launch()) {
+                continue;
+            }
+            self.device.synchronize()?;
+            let time = start.elapsed();
+            if best.is_none_or(|(least, _)| time < least) {
+                best = Some((time, algorithm));
+            }
+        }
+        best.map(|(_, algorithm)| algorithm)
+            .ok_or_else(|| Error::msg("cuDNN has no algorithm for a convolution"))
+    }
+
+    fn describe(&self, Key { shape, high, tf32 }: Key) -> Result<Convolution> {
         let stride = [shape.stride as i32; 2];
         let mode = cudnnConvolutionMode_t::CUDNN_CROSS_CORRELATION;
         let mut conv = self.cudnn.create_conv2d::<f32>([1; 2], stride, [1; 2], mode).map_err(Error::wrap)?;
@@ -265,13 +329,11 @@ impl Engine {
         conv.set_math_type(math).map_err(Error::wrap)?;
         let low = shape.output(Direction::Forward, high);
         let filter = [dimension(shape.low)?, dimension(shape.high)?, 3, 3];
-        Ok(Plan {
+        Ok(Convolution {
             conv,
             high: self.tensor(high, shape.high)?,
             low: self.tensor(low, shape.low)?,
             filter: self.cudnn.create_4d_filter(CUDNN_TENSOR_NHWC, filter).map_err(Error::wrap)?,
-            algorithm: (),
-            workspace: 0,
         })
     }
 
@@ -287,6 +349,19 @@ impl Engine {
             *workspace = self.device.alloc_zeros(bytes)?;
         }
         Ok(workspace)
+    }
+}
+
+/// Lets the device's memory pool keep memory that is freed. By default, each synchronization returns it to the driver, and allocating it
+/// again takes long.
+pub(super) fn keep_memory(ordinal: usize) -> std::result::Result<(), DriverError> {
+    let device = driver::result::device::get(dimension(ordinal).unwrap_or(i32::MAX))?;
+    let mut all = u64::MAX;
+    let threshold = driver::sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the device is one that the driver returned, and the value has the type of the attribute.
+    unsafe {
+        let pool = driver::result::device::get_default_mem_pool(device)?;
+        driver::result::mem_pool::set_attribute(pool, threshold, (&raw mut all).cast())
     }
 }
 
@@ -309,7 +384,7 @@ fn transposed(matrix: Tensor<'_>, rows: usize, columns: usize) -> Result<CudaSto
     Ok(result)
 }
 
-fn values_of<'a>((storage, layout): Tensor<'a>) -> Result<CudaView<'a, f32>> {
+pub(super) fn values_of<'a>((storage, layout): Tensor<'a>) -> Result<CudaView<'a, f32>> {
     let (start, end) = contiguous(layout)?;
     Ok(storage.as_cuda_slice::<f32>()?.slice(start..end))
 }

@@ -48,9 +48,9 @@ macro_rules! jumps {
 }
 
 jumps! { DRIVER:
-    cuCtxDestroy_v2 cuCtxGetCurrent cuCtxSetCurrent cuDeviceGet cuDeviceGetAttribute
+    cuCtxDestroy_v2 cuCtxGetCurrent cuCtxSetCurrent cuDeviceGet cuDeviceGetAttribute cuDeviceGetDefaultMemPool
     cuDevicePrimaryCtxRelease_v2 cuDevicePrimaryCtxRetain cuEventCreate cuEventDestroy_v2 cuEventRecord
-    cuGetErrorString cuInit cuLaunchKernel cuMemAllocAsync cuMemAlloc_v2 cuMemFreeAsync cuMemFree_v2
+    cuGetErrorString cuInit cuLaunchKernel cuMemAllocAsync cuMemAlloc_v2 cuMemFreeAsync cuMemFree_v2 cuMemPoolSetAttribute
     cuMemcpyDtoDAsync_v2 cuMemcpyDtoHAsync_v2 cuMemcpyHtoDAsync_v2 cuMemcpyPeerAsync cuMemsetD8Async
     cuModuleGetFunction cuModuleLoad cuModuleLoadData cuModuleUnload cuStreamDestroy_v2 cuStreamIsCapturing
     cuStreamSynchronize cuStreamWaitEvent
@@ -62,14 +62,13 @@ jumps! { CUBLAS:
 
 jumps! { CUDNN:
     cudnnConvolutionBackwardData cudnnConvolutionBackwardFilter cudnnConvolutionForward cudnnCreate
-    cudnnCreateConvolutionDescriptor cudnnCreateFilterDescriptor cudnnCreateReduceTensorDescriptor
-    cudnnCreateTensorDescriptor cudnnDestroy cudnnDestroyConvolutionDescriptor cudnnDestroyFilterDescriptor
-    cudnnDestroyReduceTensorDescriptor cudnnDestroyTensorDescriptor
+    cudnnCreateConvolutionDescriptor cudnnCreateFilterDescriptor cudnnCreateTensorDescriptor cudnnDestroy cudnnDestroyConvolutionDescriptor cudnnDestroyFilterDescriptor
+    cudnnDestroyTensorDescriptor
     cudnnGetConvolutionBackwardDataAlgorithm_v7 cudnnGetConvolutionBackwardDataWorkspaceSize
     cudnnGetConvolutionBackwardFilterAlgorithm_v7 cudnnGetConvolutionBackwardFilterWorkspaceSize
     cudnnGetConvolutionForwardAlgorithm_v7 cudnnGetConvolutionForwardWorkspaceSize
-    cudnnGetReductionWorkspaceSize cudnnReduceTensor cudnnSetConvolution2dDescriptor
-    cudnnSetConvolutionMathType cudnnSetFilter4dDescriptor cudnnSetReduceTensorDescriptor cudnnSetStream
+    cudnnSetConvolution2dDescriptor
+    cudnnSetConvolutionMathType cudnnSetFilter4dDescriptor cudnnSetStream
     cudnnSetTensor4dDescriptor
 }
 

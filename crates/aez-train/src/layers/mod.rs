@@ -7,6 +7,9 @@ mod cuda;
 #[cfg(all(feature = "cuda", target_os = "linux", target_arch = "x86_64"))]
 #[allow(unsafe_code)]
 mod deferred;
+#[cfg(feature = "cuda")]
+#[allow(unsafe_code)]
+pub(crate) mod kernels;
 mod op;
 mod parts;
 
@@ -28,5 +31,8 @@ pub fn cuda_device(ordinal: usize) -> Result<Device> {
     let failed = |reason: String| Error::misuse(format!("cannot use CUDA device {ordinal}: {reason}"));
     #[cfg(all(feature = "cuda", target_os = "linux", target_arch = "x86_64"))]
     deferred::load().map_err(failed)?;
-    Device::new_cuda(ordinal).map_err(|e| failed(e.to_string()))
+    let device = Device::new_cuda(ordinal).map_err(|e| failed(e.to_string()))?;
+    #[cfg(feature = "cuda")]
+    cuda::keep_memory(ordinal).map_err(|e| failed(e.to_string()))?;
+    Ok(device)
 }
