@@ -53,7 +53,7 @@ pub fn calibrate(
     seed: u64,
 ) -> Result<Calibration> {
     let config = parameters.config;
-    let latents = Analysis::new(config, parameters, InstructionSet::best()).run(tiles);
+    let latents = Analysis::new(config, parameters, InstructionSet::best())?.run(tiles);
     let tile_count = (latents.len() / config.latents) as u32;
     let shape = Shape { rows: tile_count, columns: 1, channels: config.latents as u32 };
     let (centres, deviations) = moments(&latents, config.latents);
@@ -108,8 +108,8 @@ fn moments(rows: &[f32], columns: usize) -> (Vec<f32>, Vec<f32>) {
 /// Root mean square length of the derivative of a tile's pixels with respect to each latent.
 fn gains(parameters: &Parameters, latents: &[f32], seed: u64) -> Result<Vec<f32>> {
     let (config, set) = (parameters.config, InstructionSet::best());
-    let synthesis = Synthesis::new(config, parameters, set);
-    let backward = Backward::new(config, parameters, set);
+    let synthesis = Synthesis::new(config, parameters, set)?;
+    let backward = Backward::new(config, parameters, set)?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut sums = vec![0.0f64; config.latents];
     for latents in latents.chunks(GAIN_BATCH * config.latents) {
@@ -153,7 +153,8 @@ mod tests {
     #[test]
     fn steps_keep_latents_within_the_prior() {
         let (parameters, tiles) = small();
-        let latents = Analysis::new(parameters.config, &parameters, InstructionSet::best()).run(&tiles);
+        let latents =
+            Analysis::new(parameters.config, &parameters, InstructionSet::best()).unwrap().run(&tiles);
         let reach = |bytes: f64| {
             let mut coordinates = latents.clone();
             calibrate(&parameters, &tiles, 40, bytes, 1).unwrap().quantizer.normalize(&mut coordinates);
