@@ -8,7 +8,14 @@ fn main() {
             let model = TiledModel::from_bytes(std::fs::read(&args[2]).unwrap()).unwrap();
             let start = Instant::now();
             let parameters = model.parameters().unwrap();
-            let bytes = TiledModel::to_bytes(&parameters, model.quantizer(), model.prior(), model.provenance(), Storage::Packed).unwrap();
+            let bytes = TiledModel::to_bytes(
+                &parameters,
+                model.quantizer(),
+                model.prior(),
+                model.provenance(),
+                Storage::Packed,
+            )
+            .unwrap();
             println!("{} bytes in {:?}", bytes.len(), start.elapsed());
             std::fs::write(&args[3], bytes).unwrap();
         }
@@ -29,7 +36,18 @@ fn main() {
         "float" => {
             let model = TiledModel::from_bytes(std::fs::read(&args[2]).unwrap()).unwrap();
             let parameters = model.parameters().unwrap();
-            std::fs::write(&args[3], TiledModel::to_bytes(&parameters, model.quantizer(), model.prior(), model.provenance(), Storage::Float32).unwrap()).unwrap();
+            std::fs::write(
+                &args[3],
+                TiledModel::to_bytes(
+                    &parameters,
+                    model.quantizer(),
+                    model.prior(),
+                    model.provenance(),
+                    Storage::Float32,
+                )
+                .unwrap(),
+            )
+            .unwrap();
         }
         _ => panic!(),
     }

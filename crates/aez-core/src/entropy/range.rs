@@ -2,7 +2,7 @@
 //! The number is written with the fewest bytes that denote a point of the last interval.
 
 use super::{
-    frequencies::{Frequencies, TOTAL_BITS},
+    frequencies::{Frequencies, Indexed, TOTAL_BITS},
     tables::Tables,
 };
 use crate::{
@@ -151,11 +151,21 @@ impl<'a> RangeDecoder<'a> {
     /// # Errors
     /// [`Error::Damaged`] for bytes that no encoder writes.
     pub fn take(&mut self, frequencies: &Frequencies) -> Result<i32> {
-        let cumulative = frequencies.cumulative();
         let target = self.target()?;
-        let index = cumulative.partition_point(|&below| below <= target) - 1;
-        self.narrow(cumulative[index], cumulative[index + 1] - cumulative[index]);
-        Ok(frequencies.symbol(index))
+        let index = frequencies.search(target, 0..=frequencies.last());
+        Ok(self.take_index(index, frequencies))
+    }
+
+    /// As [`RangeDecoder::take`].
+    pub(crate) fn take_indexed(&mut self, indexed: &Indexed) -> Result<i32> {
+        let target = self.target()?;
+        Ok(self.take_index(indexed.find(target), indexed.frequencies()))
+    }
+
+    fn take_index(&mut self, index: usize, frequencies: &Frequencies) -> i32 {
+        let (below, above) = (frequencies.cumulative()[index], frequencies.cumulative()[index + 1]);
+        self.narrow(below, above - below);
+        frequencies.symbol(index)
     }
 
     /// Decodes what [`RangeEncoder::put_bits`] codes.

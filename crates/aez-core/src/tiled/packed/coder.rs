@@ -6,7 +6,7 @@
 
 use super::grid::Grid;
 use crate::{
-    entropy::{Frequencies, RangeDecoder, RangeEncoder},
+    entropy::{Frequencies, Indexed, RangeDecoder, RangeEncoder},
     error::Result,
     limits,
 };
@@ -23,26 +23,30 @@ const MAX_SIZE: u32 = 15;
 /// Relative frequencies of the tokens 0, 1, ... in a context; a negative token has that of its magnitude.
 pub type Weights = [u16; TOKENS];
 
-/// The frequencies of the signed tokens.
+/// The frequencies of the signed tokens in each context.
 ///
 /// # Errors
 /// [`Error::Misuse`](crate::Error::Misuse) for a weight of 0, or too large a sum.
-pub fn frequencies(weights: &Weights) -> Result<Frequencies> {
-    let negative = weights[1..].iter().rev();
-    let signed: Vec<u32> = negative.chain(weights).map(|&weight| u32::from(weight)).collect();
-    Frequencies::from_weights(1 - TOKENS as i32, &signed)
+pub fn tables(weights: &[Weights]) -> Result<Vec<Indexed>> {
+    let table = |weights: &Weights| {
+        let negative = weights[1..].iter().rev();
+        let signed: Vec<u32> = negative.chain(weights).map(|&weight| u32::from(weight)).collect();
+        Frequencies::from_weights(1 - TOKENS as i32, &signed).map(Indexed::new)
+    };
+    weights.iter().map(table).collect()
 }
 
 /// Encodes the symbols of some rows.
 ///
 /// # Errors
 /// None.
-pub fn encode(symbols: &[i32], grid: Grid, tables: &[Frequencies]) -> Result<Vec<u8>> {
+pub fn encode(symbols: &[i32], grid: Grid, tables: &[Indexed]) -> Result<Vec<u8>> {
     let mut encoder = RangeEncoder::new();
     walk(symbols.len() / grid.row_len(), grid, |context, index| {
         let symbol = symbols[index];
         let (token, rest, bits) = split(symbol.unsigned_abs());
-        encoder.put(symbol.signum() * token as i32, &tables[context.min(tables.len() - 1)]);
+        let table = tables[context.min(tables.len() - 1)].frequencies();
+        encoder.put(symbol.signum() * token as i32, table);
         if bits > 0 {
             encoder.put_bits(rest, bits);
         }
@@ -56,10 +60,10 @@ pub fn encode(symbols: &[i32], grid: Grid, tables: &[Frequencies]) -> Result<Vec
 /// # Errors
 /// [`Error::Damaged`](crate::Error::Damaged) for bytes that [`encode`] does not write, [`Error::Io`](crate::Error::Io) when there is
 /// not enough memory.
-pub fn decode(bytes: &[u8], rows: usize, grid: Grid, tables: &[Frequencies]) -> Result<Vec<i32>> {
+pub fn decode(bytes: &[u8], rows: usize, grid: Grid, tables: &[Indexed]) -> Result<Vec<i32>> {
     let mut decoder = RangeDecoder::new(bytes);
     let symbols = walk(rows, grid, |context, _| {
-        let token = decoder.take(&tables[context.min(tables.len() - 1)])?;
+        let token = decoder.take_indexed(&tables[context.min(tables.len() - 1)])?;
         let (least, bits) = lowest(token.unsigned_abs());
         let rest = if bits > 0 { decoder.take_bits(bits)? } else { 0 };
         Ok(token.signum() * (least + rest) as i32)
@@ -170,7 +174,7 @@ mod tests {
         let symbols = symbols();
         let [with, without] = [CONTEXTS, 1].map(|contexts| {
             let weights = count(&symbols, grid(), contexts).unwrap();
-            let tables: Vec<Frequencies> = weights.iter().map(|w| frequencies(w).unwrap()).collect();
+            let tables = tables(&weights).unwrap();
             let bytes = encode(&symbols, grid(), &tables).unwrap();
             assert_eq!(decode(&bytes, 7, grid(), &tables).unwrap(), symbols);
             for length in 0..bytes.len() {
@@ -186,10 +190,10 @@ mod tests {
     fn weights_are_positive_and_all_bytes_end() {
         let weights = count(&vec![0; grid().len()], grid(), 1).unwrap();
         assert!(weights[0].iter().all(|&weight| weight > 0));
-        let table = [frequencies(&weights[0]).unwrap()];
+        let table = tables(&weights).unwrap();
         for byte in 0..=255 {
             let _ = decode(&[byte; 50], 7, grid(), &table);
         }
-        assert!(frequencies(&[0; TOKENS]).is_err() && frequencies(&[u16::MAX; TOKENS]).is_err());
+        assert!(tables(&[[0; TOKENS]]).is_err() && tables(&[[u16::MAX; TOKENS]]).is_err());
     }
 }

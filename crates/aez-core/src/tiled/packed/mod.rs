@@ -24,7 +24,7 @@ use self::{
 };
 use super::Config;
 use crate::{
-    entropy::Frequencies,
+    entropy::Indexed,
     error::{Error, Result},
     nn::{InstructionSet, linear::Linear},
     parallel::*,
@@ -127,49 +127,41 @@ impl<'a> Packed<'a> {
     /// [`Error::Damaged`] for invalid streams, [`Error::Model`] when a value is not finite, [`Error::Io`] when there is not enough
     /// memory.
     pub fn restore(&self) -> Result<Vec<f32>> {
-        let tables: Vec<Frequencies> = self.weights.iter().map(coder::frequencies).collect::<Result<_>>()?;
+        let tables = coder::tables(&self.weights)?;
         let axes = self.axes.as_ref().map(|axes| {
             let axes: Vec<f32> = axes.iter().map(|&x| f32::from(x) / AXIS_UNIT).collect();
             Linear::new(&axes, self.grid.channels, None, false, InstructionSet::best())
         });
         let cosines = self.grid.is_smooth().then(|| Cosines::new(self.grid.edge));
-        let parts: Vec<Vec<f32>> = (0..self.streams.len())
-            .into_par_iter()
-            .map(|index| self.restore_part(index, &tables, axes.as_ref(), cosines.as_ref()))
-            .collect::<Result<_>>()?;
+        let part = |index| {
+            let mut values = self.scaled(index, &tables)?;
+            if let Some(axes) = &axes {
+                let coordinates = values;
+                values = vec![0.0; coordinates.len()];
+                axes.run(&coordinates, &mut values);
+            }
+            if let Some(cosines) = &cosines {
+                values.chunks_exact_mut(self.grid.row_len()).for_each(|row| cosines.inverse(row));
+            }
+            Ok(values)
+        };
+        let parts: Vec<Vec<f32>> =
+            (0..self.streams.len()).into_par_iter().map(part).collect::<Result<_>>()?;
         let array = self.grid.to_array(parts.concat());
         match array.iter().all(|value| value.is_finite()) {
             true => Ok(array),
-            false => Err(Error::Model("the steps of a packed array are too large".into())),
+            false => Err(Error::Model("its steps are too large".into())),
         }
     }
 
-    /// The rows of a stream.
-    fn restore_part(
-        &self,
-        index: usize,
-        tables: &[Frequencies],
-        axes: Option<&Linear>,
-        cosines: Option<&Cosines>,
-    ) -> Result<Vec<f32>> {
+    /// The symbols of a stream times their steps.
+    fn scaled(&self, index: usize, tables: &[Indexed]) -> Result<Vec<f32>> {
         let rows = part_of_rows(self.grid.rows, index, self.streams.len());
         let symbols = coder::decode(&self.streams[index], rows.len(), self.grid, tables)?;
+        let steps = self.row_steps[rows].iter().flat_map(|row| self.place_steps.iter().map(move |x| row * x));
         let mut values = Vec::with_capacity(symbols.len());
-        for (symbols, row_step) in symbols.chunks_exact(self.grid.row_len()).zip(&self.row_steps[rows]) {
-            let mut row = Vec::with_capacity(symbols.len());
-            for (symbols, place_step) in symbols.chunks_exact(self.grid.channels).zip(&self.place_steps) {
-                let step = row_step * place_step;
-                row.extend(symbols.iter().map(|&symbol| symbol as f32 * step));
-            }
-            if let Some(axes) = axes {
-                let coordinates = row;
-                row = vec![0.0; coordinates.len()];
-                axes.run(&coordinates, &mut row);
-            }
-            if let Some(cosines) = cosines {
-                cosines.inverse(&mut row);
-            }
-            values.extend(row);
+        for (symbols, step) in symbols.chunks_exact(self.grid.channels).zip(steps) {
+            values.extend(symbols.iter().map(|&symbol| symbol as f32 * step));
         }
         Ok(values)
     }
@@ -203,7 +195,7 @@ fn weights(name: &str, bytes: &[u8]) -> Result<Vec<Weights>> {
         let count = values.len();
         return Err(Error::Model(format!("{name}.weights has {count} values: 1 or 16 tables were expected")));
     }
-    if weights.iter().any(|weights| coder::frequencies(weights).is_err()) {
+    if coder::tables(weights).is_err() {
         return Err(Error::Model(format!("{name}.weights contains 0 or has too large a sum")));
     }
     Ok(weights.to_vec())

@@ -14,7 +14,7 @@ use super::{
     transform::{Cosines, principal_axes},
 };
 use crate::{
-    entropy::{Frequencies, Prior},
+    entropy::Prior,
     error::Result,
     nn::{InstructionSet, linear::Linear},
     parallel::*,
@@ -183,7 +183,7 @@ impl Prepared {
         let scale = scale.max(largest / coder::MAX_MAGNITUDE as f32);
         let symbols: Vec<i32> = values.iter().map(|value| (value / scale).round() as i32).collect();
         let weights = coder::count(&symbols, *grid, if grid.is_smooth() { CONTEXTS } else { 1 })?;
-        let tables: Vec<Frequencies> = weights.iter().map(coder::frequencies).collect::<Result<_>>()?;
+        let tables = coder::tables(&weights)?;
         let count = (grid.len() / STREAM_VALUES).clamp(1, MAX_STREAMS.min(grid.rows));
         let stream = |index| {
             let rows = part_of_rows(grid.rows, index, count);
