@@ -49,6 +49,33 @@ fn main() {
             )
             .unwrap();
         }
+        "vector" => {
+            use aez_core::{
+                testing,
+                tiled::{init, *},
+                *,
+            };
+            let config = Config { tile: 16, channels: 12, reductions: 1, latents: 6, ..Config::default() };
+            let tiles: Vec<f32> =
+                (0..64).flat_map(|index| testing::waves(config.tile, index as f32)).collect();
+            let transform = testing::cosines(&config, &tiles);
+            let parameters = init::from_components(config, 1, &transform).unwrap();
+            let Calibration { quantizer, prior, .. } = calibrate(&parameters, &tiles, 64, 5.0, 1).unwrap();
+            let bytes = TiledModel::to_bytes(
+                &parameters,
+                &quantizer,
+                &prior,
+                &Provenance::default(),
+                tiled::Storage::Packed,
+            )
+            .unwrap();
+            std::fs::write(&args[2], &bytes).unwrap();
+            let model: Model = TiledModel::from_bytes(bytes).unwrap().into();
+            let pixels = (0..21 * 17).flat_map(|i| [(i % 21 * 9) as u8, (i / 21 * 11) as u8, 99]).collect();
+            let file = Encoder::new(&model).encode(&Picture::from_rgb(21, 17, pixels)).unwrap();
+            std::fs::write(&args[3], &file).unwrap();
+            println!("{:?}", Decoder::new(&model).decode(&file).unwrap().rgb);
+        }
         _ => panic!(),
     }
 }

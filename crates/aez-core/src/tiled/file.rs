@@ -212,7 +212,7 @@ fn smallest_that_fits(file: impl Fn(f32) -> Result<Vec<u8>>) -> Result<Vec<u8>> 
     Ok(found)
 }
 
-fn serialized(tensors: &BTreeMap<String, Stored>, metadata: &str) -> Result<Vec<u8>> {
+pub(super) fn serialized(tensors: &BTreeMap<String, Stored>, metadata: &str) -> Result<Vec<u8>> {
     let failed = |e: safetensors::SafeTensorError| Error::Model(e.to_string());
     let views: Result<Vec<(&String, TensorView<'_>)>, _> = tensors
         .iter()

@@ -59,7 +59,7 @@ pub(super) struct Info<'a> {
     latent_dim: usize,
     normalize: bool,
     dropout: f32,
-    dtype: &'static str,
+    pub dtype: &'static str,
     #[serde(flatten)]
     provenance: &'a Provenance,
 }

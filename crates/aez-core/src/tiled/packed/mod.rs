@@ -7,6 +7,8 @@
 
 mod coder;
 mod grid;
+#[cfg(test)]
+mod tests;
 mod transform;
 mod write;
 
