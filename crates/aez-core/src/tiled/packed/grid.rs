@@ -61,18 +61,17 @@ impl Grid {
         values
     }
 
-    /// The array of values in the order of the rows.
-    pub fn to_array(self, values: Vec<f32>) -> Vec<f32> {
+    /// The array of all rows.
+    pub fn to_array(self, rows: &[&[f32]]) -> Vec<f32> {
         /// Values of a row that are moved together, so that they are in the cache.
         const TOGETHER: usize = 64;
-        let len = self.row_len();
         match self.layout {
-            Layout::Rows => values,
+            Layout::Rows => rows.concat(),
             Layout::Columns => {
-                let mut array = vec![0.0; values.len()];
+                let mut array = vec![0.0; self.len()];
                 let parts = array.par_chunks_mut(TOGETHER * self.rows).enumerate();
                 parts.for_each(|(part, columns)| {
-                    for (row, values) in values.chunks_exact(len).enumerate() {
+                    for (row, values) in rows.iter().enumerate() {
                         let column = columns[row..].iter_mut().step_by(self.rows);
                         column.zip(&values[part * TOGETHER..]).for_each(|(to, from)| *to = *from);
                     }
@@ -80,8 +79,8 @@ impl Grid {
                 array
             }
             Layout::Windows => {
-                let mut array = vec![0.0; values.len()];
-                for (row, values) in values.chunks_exact(len).enumerate() {
+                let mut array = vec![0.0; self.len()];
+                for (row, values) in rows.iter().enumerate() {
                     for (place, values) in values.chunks_exact(self.channels).enumerate() {
                         let start = self.place(row, place * self.channels);
                         array[start..start + self.channels].copy_from_slice(values);
@@ -118,7 +117,8 @@ mod tests {
             assert_eq!(grid.len(), array.len(), "{name}");
             let rows = grid.to_rows(&array);
             assert!(grid.rows == 1 || grid.layout == Layout::Rows || rows != array, "{name}");
-            assert_eq!(grid.to_array(rows), array, "{name}");
+            let rows: Vec<&[f32]> = rows.chunks_exact(grid.row_len()).collect();
+            assert_eq!(grid.to_array(&rows), array, "{name}");
             grids += 1;
         }
         assert_eq!(grids, 2 * 6 + 3);

@@ -81,7 +81,7 @@ impl<'a> Packed<'a> {
         };
         let bytes =
             tensor(name, Dtype::U8)?.ok_or_else(|| Error::Model(format!("it has no tensor {name}")))?;
-        if grid.len() > FREE_VALUES.saturating_add(bytes.len().saturating_mul(VALUES_PER_BYTE)) {
+        if !is_allowed(grid.len(), bytes.len()) {
             let (values, bytes) = (grid.len(), bytes.len());
             return Err(Error::Model(format!("{name} has {values} values in {bytes} bytes")));
         }
@@ -149,7 +149,9 @@ impl<'a> Packed<'a> {
         };
         let parts: Vec<Vec<f32>> =
             (0..self.streams.len()).into_par_iter().map(part).collect::<Result<_>>()?;
-        let array = self.grid.to_array(parts.concat());
+        let rows: Vec<&[f32]> =
+            parts.iter().flat_map(|part| part.chunks_exact(self.grid.row_len())).collect();
+        let array = self.grid.to_array(&rows);
         match array.iter().all(|value| value.is_finite()) {
             true => Ok(array),
             false => Err(Error::Model("its steps are too large".into())),
@@ -167,6 +169,11 @@ impl<'a> Packed<'a> {
         }
         Ok(values)
     }
+}
+
+/// Whether streams of `bytes` bytes may have so many values.
+fn is_allowed(values: usize, bytes: usize) -> bool {
+    values <= FREE_VALUES.saturating_add(bytes.saturating_mul(VALUES_PER_BYTE))
 }
 
 /// The rows that stream `index` of `count` codes.

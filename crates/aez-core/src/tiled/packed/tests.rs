@@ -115,6 +115,23 @@ fn weights_of_zero_and_large_ones_survive() {
 }
 
 #[test]
+fn what_cannot_be_packed_is_stored_as_floats() {
+    let config = Config { tile: 64, channels: 16, reductions: 1, latents: 5, ..Config::default() };
+    let mut parameters = init::xavier(config, 1).unwrap();
+    // 163,840 zeros would take no bytes.
+    parameters.get_mut(WEIGHT).fill(0.0);
+    let (_, quantizer, prior) = network();
+    let stored = |parameters: &Parameters| {
+        TiledModel::to_bytes(parameters, &quantizer, &prior, &Provenance::default(), Storage::Packed).unwrap()
+    };
+    let file = stored(&parameters);
+    assert_eq!(SafeTensors::deserialize(&file).unwrap().tensor(WEIGHT).unwrap().dtype(), Dtype::F32);
+    assert!(load(file).unwrap().get(WEIGHT).iter().all(|&x| x == 0.0));
+    parameters.get_mut("encoder.conv2.weight")[9] = f32::NAN;
+    assert!(load(stored(&parameters)).unwrap_err().contains("value 9 of encoder.conv2.weight is NaN"));
+}
+
+#[test]
 fn no_prefix_of_a_packed_model_is_a_model() {
     let file = bytes(Storage::Packed);
     for length in 0..file.len() {

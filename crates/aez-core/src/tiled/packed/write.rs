@@ -10,7 +10,7 @@ use super::{
     coder::{self, CONTEXTS},
     float_tensor,
     grid::Grid,
-    part_of_rows,
+    is_allowed, part_of_rows,
     transform::{Cosines, principal_axes},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     error::Result,
     nn::{InstructionSet, linear::Linear},
     parallel::*,
-    tiled::{Array, Parameters, Quantizer},
+    tiled::{Array, Config, Parameters, Quantizer},
 };
 
 const BIAS: &str = "decoder.linear.bias";
@@ -45,49 +45,18 @@ const ENCODER_SLOPE: f32 = 0.5;
 /// The arrays of a network, prepared for packing at any scale.
 pub struct Packer<'a> {
     parameters: &'a Parameters,
-    centres: &'a [f32],
+    units: Units<'a>,
     prepared: BTreeMap<&'a str, Prepared>,
-    /// Step of the decoder's linear bias at the scale 1.
-    bias_step: f32,
 }
 
 impl<'a> Packer<'a> {
     /// Transforms the arrays that are to be packed.
     pub fn new(parameters: &'a Parameters, quantizer: &'a Quantizer, prior: &Prior) -> Self {
-        let deviations: Vec<f32> =
-            prior.deviations().zip(quantizer.steps()).map(|(d, step)| d * step).collect();
-        let [encoder, decoder] =
-            ["encoder", "decoder"].map(|half| parameters.get(&format!("{half}.linear.weight")));
-        let bottom = parameters.config.bottom() as f32;
-        let rows = decoder.chunks_exact(bottom as usize).zip(&deviations);
-        let output =
-            (rows.map(|(row, deviation)| squares(row) * deviation * deviation).sum::<f32>() / bottom).sqrt();
-        let input = (squares(&deviations) / squares(encoder)).sqrt();
-        let bias_step = DECODER_LINEAR * output;
-        let largest = parameters.arrays.iter().filter(|a| a.shape.len() == 4).map(|a| a.values.len()).max();
-        let steps = |array: &Array, rows: usize| -> Vec<f32> {
-            match &*array.name {
-                "encoder.linear.weight" => {
-                    quantizer.steps().iter().map(|step| ENCODER_LINEAR * step / input).collect()
-                }
-                "decoder.linear.weight" => deviations.iter().map(|deviation| bias_step / deviation).collect(),
-                name => {
-                    let factor = if name.starts_with("encoder.") { ENCODER_CONV } else { DECODER_CONV };
-                    let mean = array.values.iter().map(|x| x.abs()).sum::<f32>() / array.values.len() as f32;
-                    let share = array.values.len() as f32 / largest.unwrap_or(1) as f32;
-                    vec![factor * share * mean; rows]
-                }
-            }
-        };
-        let prepare = |array: &'a Array| {
-            let grid = Grid::of(&parameters.config, &array.name, &array.shape)?;
-            let is_packed = array.name.ends_with(".weight") && array.values.len() >= MIN_VALUES;
-            is_packed.then(|| {
-                (&*array.name, Prepared::new(array, grid, steps(array, grid.rows), grid.is_smooth()))
-            })
-        };
-        let prepared = parameters.arrays.iter().filter_map(prepare).collect();
-        Self { parameters, centres: quantizer.centres(), prepared, bias_step }
+        let units = Units::new(parameters, quantizer, prior);
+        let weights = parameters.arrays.iter().filter(|array| array.name.ends_with(".weight"));
+        let prepared =
+            weights.filter_map(|array| Some((&*array.name, Prepared::new(array, &units)?))).collect();
+        Self { parameters, units, prepared }
     }
 
     /// The tensors of all arrays of the network at a scale.
@@ -95,35 +64,96 @@ impl<'a> Packer<'a> {
     /// # Errors
     /// [`crate::Error::Io`] when there is not enough memory.
     pub fn tensors(&self, scale: f32) -> Result<BTreeMap<String, Stored>> {
-        let mut tensors = BTreeMap::new();
-        let bias = self.parameters.get(BIAS);
-        let mut corrected = bias.to_vec();
+        let mut packed = BTreeMap::new();
         for (name, prepared) in &self.prepared {
-            let packed = prepared.round(scale)?;
-            if *name == "decoder.linear.weight" {
-                let rows = self.parameters.get(name).chunks_exact(bias.len());
-                for ((row, found), centre) in
-                    rows.zip(packed.restore()?.chunks_exact(bias.len())).zip(self.centres)
-                {
-                    let errors = row.iter().zip(found).map(|(a, b)| a - b);
-                    corrected.iter_mut().zip(errors).for_each(|(bias, error)| *bias += centre * error);
-                }
-            }
-            tensors.extend(packed.into_tensors(name));
+            packed.extend(prepared.round(scale)?.map(|array| (*name, array)));
         }
-        for array in &self.parameters.arrays {
-            let is_bias = array.name == BIAS;
-            let values = if is_bias { &corrected } else { &array.values };
-            if is_bias && values.len() >= MIN_VALUES {
-                let grid = Grid::of(&self.parameters.config, BIAS, &array.shape).expect("a grid of one row");
-                let array = Array { values: corrected.clone(), ..array.clone() };
-                let prepared = Prepared::new(&array, grid, vec![self.bias_step], false);
-                tensors.extend(prepared.round(scale)?.into_tensors(BIAS));
-            } else if !tensors.contains_key(&array.name) {
-                tensors.insert(array.name.clone(), float_tensor(array.shape.clone(), values));
-            }
+        let bias = self.corrected_bias(packed.get("decoder.linear.weight"))?;
+        if let Some(prepared) = Prepared::new(&bias, &self.units) {
+            packed.extend(prepared.round(scale)?.map(|array| (BIAS, array)));
         }
+        let floats = self.parameters.arrays.iter().filter(|array| !packed.contains_key(&*array.name));
+        let floats = floats.map(|array| if array.name == BIAS { &bias } else { array });
+        let mut tensors: BTreeMap<String, Stored> = floats
+            .map(|array| (array.name.clone(), float_tensor(array.shape.clone(), &array.values)))
+            .collect();
+        tensors.extend(packed.into_iter().flat_map(|(name, array)| array.into_tensors(name)));
         Ok(tensors)
+    }
+
+    /// The bias of the decoder's linear layer, plus what its rounded weights change in the output for the mean latents.
+    fn corrected_bias(&self, weights: Option<&Packed>) -> Result<Array> {
+        let bias = self
+            .parameters
+            .arrays
+            .iter()
+            .find(|array| array.name == BIAS)
+            .expect("an array of every network");
+        let mut bias = bias.clone();
+        if let Some(weights) = weights {
+            let (exact, rounded) = (self.parameters.get("decoder.linear.weight"), weights.restore()?);
+            let count = bias.values.len();
+            let rows = exact.chunks_exact(count).zip(rounded.chunks_exact(count));
+            for ((exact, rounded), centre) in rows.zip(self.units.quantizer.centres()) {
+                let errors = exact.iter().zip(rounded).map(|(a, b)| a - b);
+                bias.values.iter_mut().zip(errors).for_each(|(bias, error)| *bias += centre * error);
+            }
+        }
+        Ok(bias)
+    }
+}
+
+/// What the steps depend on.
+struct Units<'a> {
+    config: Config,
+    quantizer: &'a Quantizer,
+    /// Deviation of each latent.
+    deviations: Vec<f32>,
+    /// Deviation of the inputs of the encoder's linear layer, as far as it can be estimated without pictures.
+    input: f32,
+    /// Deviation of the outputs of the decoder's linear layer, without ReLU.
+    output: f32,
+    /// Number of weights of the largest convolution.
+    largest: usize,
+}
+
+impl<'a> Units<'a> {
+    fn new(parameters: &Parameters, quantizer: &'a Quantizer, prior: &Prior) -> Self {
+        let config = parameters.config;
+        let deviations: Vec<f32> =
+            prior.deviations().zip(quantizer.steps()).map(|(d, step)| d * step).collect();
+        let rows = parameters.get("decoder.linear.weight").chunks_exact(config.bottom()).zip(&deviations);
+        let output: f32 = rows.map(|(row, deviation)| squares(row) * deviation * deviation).sum();
+        let input = squares(&deviations) / squares(parameters.get("encoder.linear.weight"));
+        let convolutions = parameters.arrays.iter().filter(|array| array.shape.len() == 4);
+        Self {
+            config,
+            quantizer,
+            deviations,
+            input: input.sqrt(),
+            output: (output / config.bottom() as f32).sqrt(),
+            largest: convolutions.map(|array| array.values.len()).max().unwrap_or(1),
+        }
+    }
+
+    /// The steps of the rows of an array at the scale 1.
+    fn row_steps(&self, array: &Array, rows: usize) -> Vec<f32> {
+        let steps: Vec<f32> = match &*array.name {
+            "encoder.linear.weight" => {
+                self.quantizer.steps().iter().map(|step| ENCODER_LINEAR * step / self.input).collect()
+            }
+            "decoder.linear.weight" => {
+                self.deviations.iter().map(|deviation| DECODER_LINEAR * self.output / deviation).collect()
+            }
+            BIAS => vec![DECODER_LINEAR * self.output],
+            name => {
+                let factor = if name.starts_with("encoder.") { ENCODER_CONV } else { DECODER_CONV };
+                let sum: f32 = array.values.iter().map(|x| x.abs()).sum();
+                vec![factor * sum / self.largest as f32; rows]
+            }
+        };
+        // Steps by which values can be divided: weights of 0 have none.
+        steps.into_iter().map(|step| if step.is_normal() { step } else { 1.0 }).collect()
     }
 }
 
@@ -139,31 +169,41 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(array: &Array, grid: Grid, row_steps: Vec<f32>, has_axes: bool) -> Self {
-        let row_steps: Vec<f32> = row_steps.into_iter().map(positive).collect();
+    /// Prepares an array, unless it must be stored as floats: a small one, or one that training has spoilt.
+    fn new(array: &Array, units: &Units) -> Option<Self> {
+        let grid = Grid::of(&units.config, &array.name, &array.shape)?;
+        if grid.len() < MIN_VALUES || array.values.iter().any(|value| !value.is_finite()) {
+            return None;
+        }
         let slope = match (grid.is_smooth(), array.name.starts_with("encoder.")) {
             (false, _) => 0.0,
             (true, false) => DECODER_SLOPE,
             (true, true) => ENCODER_SLOPE,
         };
         let frequency = |place: usize| (1 + place / grid.edge + place % grid.edge) as f32;
-        let place_steps: Vec<f32> =
-            (0..grid.edge * grid.edge).map(|place| frequency(place).powf(slope)).collect();
+        let place_steps = (0..grid.edge * grid.edge).map(|place| frequency(place).powf(slope)).collect();
+        let row_steps = units.row_steps(array, grid.rows);
+        let values = grid.to_rows(&array.values);
+        let mut prepared = Self { grid, row_steps, place_steps, axes: None, values };
+        prepared.transform();
+        if array.name.ends_with("linear.weight") {
+            prepared.turn();
+        }
+        Some(prepared)
+    }
+
+    /// Divides the cosine transform of smooth rows, or other rows, by the steps.
+    fn transform(&mut self) {
+        let Self { grid, row_steps, place_steps, values, .. } = self;
         let cosines = grid.is_smooth().then(|| Cosines::new(grid.edge));
-        let mut values = grid.to_rows(&array.values);
-        values.par_chunks_exact_mut(grid.row_len()).zip(&row_steps).for_each(|(row, row_step)| {
+        values.par_chunks_exact_mut(grid.row_len()).zip(row_steps).for_each(|(row, row_step)| {
             if let Some(cosines) = &cosines {
                 cosines.forward(row);
             }
-            for (values, place_step) in row.chunks_exact_mut(grid.channels).zip(&place_steps) {
-                values.iter_mut().for_each(|value| *value /= row_step * place_step);
+            for (values, place_step) in row.chunks_exact_mut(grid.channels).zip(&*place_steps) {
+                values.iter_mut().for_each(|value| *value /= *row_step * place_step);
             }
         });
-        let mut prepared = Self { grid, row_steps, place_steps, axes: None, values };
-        if has_axes {
-            prepared.turn();
-        }
-        prepared
     }
 
     /// Replaces the channels by coordinates along their principal axes.
@@ -177,7 +217,8 @@ impl Prepared {
         self.axes = Some(axes.iter().map(|x| (x * AXIS_UNIT).round() as i16).collect());
     }
 
-    fn round(&self, scale: f32) -> Result<Packed<'static>> {
+    /// Rounds the array at a scale. `None` if so many symbols are 0 that a reader may reject it.
+    fn round(&self, scale: f32) -> Result<Option<Packed<'static>>> {
         let Self { grid, row_steps, place_steps, axes, values } = self;
         let largest = values.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
         let scale = scale.max(largest / coder::MAX_MAGNITUDE as f32);
@@ -190,18 +231,16 @@ impl Prepared {
             let symbols = &symbols[rows.start * grid.row_len()..rows.end * grid.row_len()];
             coder::encode(symbols, *grid, &tables).map(Cow::Owned)
         };
-        let streams = (0..count).into_par_iter().map(stream).collect::<Result<_>>()?;
+        let streams: Vec<Cow<'_, [u8]>> = (0..count).into_par_iter().map(stream).collect::<Result<_>>()?;
+        if !is_allowed(grid.len(), streams.iter().map(|stream| stream.len()).sum()) {
+            return Ok(None);
+        }
         let row_steps = row_steps.iter().map(|step| step * scale).collect();
         let (place_steps, axes) = (place_steps.clone(), axes.clone());
-        Ok(Packed { grid: *grid, row_steps, place_steps, weights, axes, streams })
+        Ok(Some(Packed { grid: *grid, row_steps, place_steps, weights, axes, streams }))
     }
 }
 
 fn squares(values: &[f32]) -> f32 {
     values.iter().map(|x| x * x).sum()
-}
-
-/// A step that can be divided by: weights of 0 have none.
-fn positive(step: f32) -> f32 {
-    if step.is_normal() { step } else { 1.0 }
 }
