@@ -1,5 +1,5 @@
 //! Chooses the built-in model `tile`: the file that the environment variable `AEZ_BUILTIN_MODEL` names, or else the repository's.
-//! The packaged crate has none, because it would be too large; a program built from it needs a model file.
+//! A checkout without that file builds, too; the program then needs a model file.
 
 use std::{env, fs, path::PathBuf};
 

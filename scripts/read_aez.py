@@ -211,6 +211,97 @@ def zstd_symbols(coded, tables, tiles):
 
 # 11: the model.
 
+TOKENS = 42
+
+
+def token(magnitude):
+    """The token of a magnitude."""
+    if magnitude < 8:
+        return magnitude
+    bits = magnitude.bit_length() - 2
+    return 2 * bits + (magnitude >> bits) + 2
+
+
+class Packed:
+    """A packed array: rows of `e * e` places with `C` channels each."""
+
+    def __init__(self, model, name, rows, e, C):
+        def part(suffix, code):
+            return [value for (value,) in struct.iter_unpack("<" + code, model.raw(f"{name}.{suffix}"))]
+
+        self.rows, self.e, self.C = rows, e, C
+        self.row_step, self.place_step = part("row_step", "f"), part("place_step", "f")
+        weights = part("weights", "H")
+        self.tables = [self.table(weights[at : at + TOKENS]) for at in range(0, len(weights), TOKENS)]
+        axes = part("axes", "h") if f"{name}.axes" in model.tensors else []
+        self.axes = [[value / 32767 for value in axes[at : at + C]] for at in range(0, len(axes), C)]
+        lengths = part("lengths", "I")
+        need(1 <= len(lengths) <= rows, "number of streams", "model")
+        coded = Bytes(model.raw(name))
+        self.symbols = []
+        for t, length in enumerate(lengths):
+            count = rows * (t + 1) // len(lengths) - rows * t // len(lengths)
+            self.symbols += self.decode(coded.take(length), count)
+        need(coded.at == len(coded.data), "bytes follow the streams of a packed array", "model")
+
+    @staticmethod
+    def table(weights):
+        signed = weights[:0:-1] + weights
+        total = sum(signed)
+        need(min(weights) > 0 and total <= 1 << 20, "weights of a packed array", "model")
+        return [(sum(signed[:i]) << 20) // total for i in range(len(signed) + 1)]
+
+    def decode(self, coded, rows):
+        """The symbols of a stream of `rows` rows: a list of lists of `C` symbols, one for each place."""
+        decoder, e, places = RangeDecoder(coded), self.e, self.e * self.e
+        vectors, sizes = [], []
+        for at in range(rows * places):
+            place = at % places
+            back = [n for n, exists in ((places, at >= places), (e, place >= e), (1, place % e > 0)) if exists]
+            vector, size = [], []
+            for k in range(self.C):
+                m = sum(2 * sizes[at - n][k] for n in back) + sum(size[-2:])
+                T = self.tables[min(token(m), len(self.tables) - 1)]
+                t = decoder.symbol(T) - (TOKENS - 1)
+                magnitude = abs(t)
+                if magnitude >= 8:
+                    bits = magnitude // 2 - 2
+                    raw = decoder.symbol(range(0, (1 << 20) + 1, 1 << (20 - bits)))
+                    magnitude = (2 + magnitude % 2 << bits) + raw
+                vector.append(magnitude if t > 0 else -magnitude)
+                size.append(min(magnitude, 15))
+            vectors.append(vector)
+            sizes.append(size)
+        decoder.finish()
+        return vectors
+
+    def values(self, smooth):
+        """The rows, as lists of `e * e * C` values."""
+        e, C, places = self.e, self.C, self.e * self.e
+        wave = [
+            [math.sqrt((1 if u == 0 else 2) / e) * math.cos(math.pi * (2 * i + 1) * u / (2 * e)) for i in range(e)]
+            for u in range(e)
+        ]
+        result = []
+        for n in range(self.rows):
+            row = []
+            for p in range(places):
+                step = self.row_step[n] * self.place_step[p]
+                x = [symbol * step for symbol in self.symbols[n * places + p]]
+                if self.axes:
+                    x = [sum(x[k] * self.axes[k][c] for k in range(C)) for c in range(C)]
+                row.append(x)
+            if smooth:
+                for near, far in (1, e), (e, 1):
+                    lines = [[row[f * far + i * near] for i in range(e)] for f in range(e)]
+                    for f, line in enumerate(lines):
+                        for i in range(e):
+                            row[f * far + i * near] = [
+                                sum(wave[u][i] * line[u][c] for u in range(e)) for c in range(C)
+                            ]
+            result.append([value for x in row for value in x])
+        return result
+
 
 class Model:
     """A model file: configuration, priors, quantizer and tensors (11)."""
@@ -240,15 +331,36 @@ class Model:
         return [value for (value,) in struct.iter_unpack("<f", self.raw(name))]
 
     def array(self, name):
-        """The values of an array of weights, converted to floats if they are stored in 8 bits."""
-        if self.tensors[name]["dtype"] == "F32":
+        """The values of an array of weights, converted to floats if they are stored in 8 bits or packed."""
+        dtype = self.tensors[name]["dtype"]
+        if dtype == "F32":
             return self.floats(name)
+        if dtype == "U8":
+            return self.packed(name)
         scale = self.floats(f"{name}.scale")
         values = [value * scale[p % len(scale)] for p, (value,) in enumerate(struct.iter_unpack("b", self.raw(name)))]
         places = struct.iter_unpack("<I", self.raw(f"{name}.outlier_place"))
         for (place,), value in zip(places, self.floats(f"{name}.outlier_value")):
             values[place] = value
         return values
+
+    def packed(self, name):
+        """The values of a packed array of the decoder."""
+        if name.startswith("decoder.linear"):
+            rows = self.N if name.endswith("weight") else 1
+            values = Packed(self, name, rows, self.E >> self.r, self.c << self.r).values(True)
+            return [value for row in values for value in row]
+        index = int(re.fullmatch("decoder.conv([0-9]+).weight", name)[1])
+        high, low, _ = self.shapes()[index]
+        rows = Packed(self, name, high, 3, low).values(False)
+        return [value for place in range(9) for row in rows for value in row[place * low : (place + 1) * low]]
+
+    def shapes(self):
+        """The channels of the high and of the low side, and the stride, of the layers of the decoder."""
+        shapes = []
+        for k in range(self.r - 1, -1, -1):
+            shapes += [(self.c << (k + 1), self.c << (k + 1), 1), (self.c << k, self.c << (k + 1), 2)]
+        return shapes + [(self.c, self.c, 1), (3, self.c, 1)]
 
     def identify(self):
         """Computes the model id."""
@@ -284,11 +396,7 @@ class Model:
             row = W[n * len(out) :]
             out = [o + value * w for o, w in zip(out, row)]
         picture = [max(0, o) for o in out]
-        shapes = []
-        for k in range(self.r - 1, -1, -1):
-            shapes += [(self.c << (k + 1), self.c << (k + 1), 1), (self.c << k, self.c << (k + 1), 2)]
-        shapes += [(self.c, self.c, 1), (3, self.c, 1)]
-        edge = self.E >> self.r
+        edge, shapes = self.E >> self.r, self.shapes()
         for index, (high, low, stride) in enumerate(shapes):
             picture = self.layer(index, picture, edge, high, low, stride)
             edge *= stride

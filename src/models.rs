@@ -13,7 +13,7 @@ pub const NAMES: [&str; 1] = ["tile"];
 /// The built-in model `tile`: the paper's autoencoder, for pictures of 20 to 150 bytes. It is loaded when it is first used.
 ///
 /// # Errors
-/// [`Error::Misuse`] when the program was built without it, as from the packaged crate, which does not contain it.
+/// [`Error::Misuse`] when the program was built without it, from a checkout that lacks its file.
 pub fn tile() -> Result<&'static Model> {
     static MODEL: OnceLock<Model> = OnceLock::new();
     if let Some(model) = MODEL.get() {
@@ -49,7 +49,7 @@ pub fn load(path: &Path) -> Result<Model> {
 fn load_tile() -> Result<Model> {
     if TILE.is_empty() {
         return Err(Error::Misuse(
-            "this program was built without a model: use a model file, or build it from a clone of the repository, or with \
+            "this program was built without a model: use a model file, or build it with models/tile.safetensors in place, or with \
              AEZ_BUILTIN_MODEL=FILE in the environment"
                 .into(),
         ));

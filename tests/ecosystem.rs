@@ -8,6 +8,7 @@ use std::{
     process::{Command, Output},
 };
 
+use aez_core::tiled::Storage;
 use serde_json::Value;
 
 fn path(name: &str) -> PathBuf {
@@ -299,4 +300,12 @@ fn the_desktop_recognizes_the_format() {
     let magic = fs::read(folder.path().join("magic")).unwrap();
     let rule = b"[40:image/x-aez]\n>0=\0\x03\xAE\x5A\x10&\xFF\xFF\xF0\n";
     assert!(magic.windows(rule.len()).any(|window| window == rule), "{}", String::from_utf8_lossy(&magic));
+}
+
+/// A crate that contains the built-in model must fit into the 10 MiB that registries accept.
+#[test]
+#[ignore = "holds for a packed built-in model"]
+fn the_built_in_model_fits_into_a_package() {
+    let length = fs::metadata(path("models/tile.safetensors")).unwrap().len();
+    assert!(length <= Storage::PACKED_BYTES as u64, "{length} bytes");
 }

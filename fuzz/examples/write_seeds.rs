@@ -50,7 +50,8 @@ fn main() -> io::Result<()> {
     }
     let model = small_model();
     save("model_file", 0, &model)?;
-    save("model_file", 1, &in_8_bits(&model, "decoder.linear.weight"))
+    save("model_file", 1, &in_8_bits(&model, "decoder.linear.weight"))?;
+    save("model_file", 2, &packed_model())
 }
 
 fn containers() -> [Container; 3] {
@@ -150,6 +151,17 @@ fn small_model() -> Vec<u8> {
     let quantizer = Quantizer::new(vec![0.5, -1.0], vec![0.25, 2.0]).expect("positive steps");
     let prior = Prior::fit(&[0.0, -2.0, 1.5, 0.25], 2).expect("complete rows");
     TiledModel::to_bytes(&parameters, &quantizer, &prior, &Provenance::default(), Storage::Float32)
+        .expect("matching parts")
+}
+
+/// The file of a model of which both linear layers are packed.
+fn packed_model() -> Vec<u8> {
+    let config = Config { tile: 8, channels: 2, reductions: 1, latents: 16, ..Config::default() };
+    let parameters = xavier(config, 1).expect("a valid network");
+    let quantizer = Quantizer::new(vec![0.5; 16], vec![0.25; 16]).expect("positive steps");
+    let samples: Vec<f32> = (0..64).map(|i| (i % 7) as f32 - 3.0).collect();
+    let prior = Prior::fit(&samples, 16).expect("complete rows");
+    TiledModel::to_bytes(&parameters, &quantizer, &prior, &Provenance::default(), Storage::Packed)
         .expect("matching parts")
 }
 

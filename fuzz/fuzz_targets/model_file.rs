@@ -1,4 +1,4 @@
-//! A model file is either rejected, or is a model that runs.
+//! A model file is either rejected, at the latest when its weights are used, or is a model that runs.
 #![no_main]
 
 use aez_core::{Error, tiled::TiledModel};
@@ -13,9 +13,13 @@ fuzz_target!(|data: &[u8]| {
         Err(Error::Model(_)) => return,
         Err(other) => panic!("{other:?} is no documented error of a model file"),
     };
-    if model.tile() <= MAX_TILE {
-        let tile = model.synthesize(&vec![1.0; model.latents()]).expect("the latents of a tile");
-        let latents = model.analyse(&tile).expect("one tile");
-        assert_eq!(latents.len(), model.latents());
+    if model.tile() > MAX_TILE {
+        return;
+    }
+    // Packed weights are checked when they are used.
+    match model.synthesize(&vec![1.0; model.latents()]).and_then(|tile| model.analyse(&tile)) {
+        Ok(latents) => assert_eq!(latents.len(), model.latents()),
+        Err(Error::Model(_)) => {}
+        Err(other) => panic!("{other:?} is no documented error of packed weights"),
     }
 });

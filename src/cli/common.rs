@@ -7,7 +7,7 @@ use std::{
 };
 
 use aez::models;
-use aez_core::{Error, Limits, Model};
+use aez_core::{Error, Limits, Model, tiled::Storage};
 use aez_train::GraphBackend;
 use clap::Args;
 
@@ -99,6 +99,27 @@ fn on_device(model: Model, device: &candle_core::Device) -> Result<Model, Failur
 /// Whether a name is that of a built-in model, and not a path.
 pub fn is_builtin(name: &Path) -> bool {
     name.to_str().is_some_and(|name| models::NAMES.contains(&name))
+}
+
+/// A value of `--weights`: how a model file stores the weights.
+#[derive(Clone, Copy, clap::ValueEnum)]
+pub enum WeightFormat {
+    /// Transformed, rounded and entropy coded: 9.5 MiB, and 0.01 dB less
+    Packed,
+    /// 8-bit integers with scales, 32-bit floats for small layers: 29 MiB
+    I8,
+    /// 32-bit floats: 105 MiB
+    F32,
+}
+
+impl From<WeightFormat> for Storage {
+    fn from(format: WeightFormat) -> Self {
+        match format {
+            WeightFormat::Packed => Self::Packed,
+            WeightFormat::I8 => Self::Int8,
+            WeightFormat::F32 => Self::Float32,
+        }
+    }
 }
 
 /// A value of `--device`.

@@ -18,6 +18,7 @@ mod info;
 mod jobs;
 mod man;
 mod output;
+mod pack;
 mod preview;
 mod progress;
 mod standard;
@@ -52,6 +53,7 @@ enum Command {
     Preview(preview::Args),
     Info(info::Args),
     Train(train::Args),
+    Pack(pack::Args),
     Bench(bench::Args),
     Eval(eval::Args),
     Experiment(experiment::Args),
@@ -87,6 +89,7 @@ impl Command {
             Self::Preview(args) => args.run(common),
             Self::Info(args) => args.run(common),
             Self::Train(args) => args.run(common),
+            Self::Pack(args) => args.run(common),
             Self::Bench(args) => args.run(common),
             Self::Eval(args) => args.run(common),
             Self::Experiment(args) => args.run(common),

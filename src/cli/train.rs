@@ -7,10 +7,7 @@ use std::{
     time::Duration,
 };
 
-use aez_core::{
-    Error, Limits,
-    tiled::{Config, Storage},
-};
+use aez_core::{Error, Limits, tiled::Config};
 use aez_train::{
     data::{Dataset, HeldOut},
     recipe::{Init, Recipe},
@@ -20,10 +17,9 @@ use aez_train::{
     stl10,
 };
 use candle_core::Device;
-use clap::ValueEnum;
 
 use super::{
-    common::{Common, is_builtin},
+    common::{Common, WeightFormat, is_builtin},
     failure::{Failure, log},
     jobs::check_overwritten,
     progress,
@@ -119,14 +115,6 @@ impl FromStr for Start {
     }
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum WeightFormat {
-    /// 8-bit integers with scales, 32-bit floats for small layers: 29 MiB
-    I8,
-    /// 32-bit floats: 105 MiB
-    F32,
-}
-
 impl Args {
     pub fn run(self, common: &Common) -> Result<(), Failure> {
         if !self.resume && !common.force {
@@ -213,10 +201,7 @@ impl Args {
             .with_device(device)
             .with_measure_every(self.log_every)
             .with_checkpoint_every(minutes(self.checkpoint_every)?)
-            .with_storage(match self.weights {
-                WeightFormat::I8 => Storage::Int8,
-                WeightFormat::F32 => Storage::Float32,
-            });
+            .with_storage(self.weights.into());
         match &self.init {
             // A resumed run has its weights in the checkpoint.
             Some(Start::Weights(name)) if !self.resume => Ok(options.with_weights(weights(name)?)),

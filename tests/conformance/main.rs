@@ -19,9 +19,9 @@ use std::{
 use aez::{Error, Limits, Model, Picture};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The models that the files were made with: 8-bit weights and tiles of 8 pixels, and a normalized one with float
-/// weights and tiles of 4.
-const MODELS: [&str; 2] = ["model.safetensors", "normalized.safetensors"];
+/// The models that the files were made with: 8-bit weights and tiles of 8 pixels, a normalized one with float weights and
+/// tiles of 4, and one with packed weights and tiles of 16.
+const MODELS: [&str; 3] = ["model.safetensors", "normalized.safetensors", "packed.safetensors"];
 
 /// The content of an `.aez` file without its pixels, in `NAME.json`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

@@ -29,19 +29,20 @@ fn regenerate() {
     }
     let _ = fs::remove_dir_all(path("rejected"));
     fs::create_dir_all(path("rejected")).unwrap();
-    let make: [fn() -> Vec<u8>; 2] = [models::small, models::normalized];
+    let make: [fn() -> Vec<u8>; 3] = [models::small, models::normalized, models::packed];
     for (name, make) in MODELS.into_iter().zip(make) {
         if !path(name).exists() {
             save(name, &make());
         }
     }
-    let [small, normalized] = MODELS.map(model);
+    let [small, normalized, packed] = MODELS.map(model);
     for (name, file) in accepted(&small) {
         save_vector(name, &file, MODELS[0], &small);
     }
     for (name, coder) in [("normalized_range", Coder::Range), ("normalized_zstd", Coder::Zstd)] {
         save_vector(name, &file(&normalized, &scene(11, 6), 75, coder), MODELS[1], &normalized);
     }
+    save_vector("packed", &file(&packed, &scene(21, 17), 75, Coder::Range), MODELS[2], &packed);
     save_previews(&small, &old_previews);
     broken::save_all(&small);
 }

@@ -28,8 +28,8 @@ pub(crate) fn write(path: &Path, parameters: &Parameters, tiles: &[f32]) -> Resu
         return Ok(());
     }
     let set = InstructionSet::best();
-    let latents = Analysis::new(config, parameters, set).run(originals);
-    let decoded = Synthesis::new(config, parameters, set).run(&latents);
+    let latents = Analysis::new(config, parameters, set)?.run(originals);
+    let decoded = Synthesis::new(config, parameters, set)?.run(&latents);
     let mut tiles = vec![originals.to_vec(), decoded];
     if config.normalize {
         let seen = |tiles: &Vec<f32>| tiles.iter().map(|value| 2.0 * value - 1.0).collect();

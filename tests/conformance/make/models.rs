@@ -1,9 +1,9 @@
-//! Two models of a few kilobytes.
+//! Three models of a few kilobytes.
 
 use std::collections::HashMap;
 
 use aez_core::tiled::{
-    Calibration, Config, Parameters, Provenance, Storage, TiledModel, calibrate, init::xavier,
+    Calibration, Config, Parameters, Provenance, Storage, TiledModel, calibrate, init::xavier, processor,
 };
 use safetensors::{
     Dtype, SafeTensors,
@@ -23,9 +23,22 @@ pub fn normalized() -> Vec<u8> {
     file(&xavier(config, 5).unwrap(), &tiles(config.tile), 2.5)
 }
 
+/// Tiles of 16x16 pixels, a Karhunen-Loève transform, packed weights: the linear layers with the bias of the decoder's, and the
+/// larger convolutions.
+pub fn packed() -> Vec<u8> {
+    let config = Config { tile: 16, channels: 8, reductions: 1, latents: 6, ..Config::default() };
+    let tiles = tiles(config.tile);
+    stored(&aez_train::klt::klt(config, tiles.clone(), 1).unwrap(), &tiles, 5.0, Storage::Packed)
+}
+
 fn file(parameters: &Parameters, tiles: &[f32], bytes: f64) -> Vec<u8> {
-    let Calibration { quantizer, prior, .. } = calibrate(&*processor(parameters), &parameters.config, tiles, 192, bytes, 1).unwrap();
-    TiledModel::to_bytes(parameters, &quantizer, &prior, &Provenance::default(), Storage::Float32).unwrap()
+    stored(parameters, tiles, bytes, Storage::Float32)
+}
+
+fn stored(parameters: &Parameters, tiles: &[f32], bytes: f64, storage: Storage) -> Vec<u8> {
+    let Calibration { quantizer, prior, .. } =
+        calibrate(&*processor(parameters), &parameters.config, tiles, 192, bytes, 1).unwrap();
+    TiledModel::to_bytes(parameters, &quantizer, &prior, &Provenance::default(), storage).unwrap()
 }
 
 /// Training tiles: waves, channels last.

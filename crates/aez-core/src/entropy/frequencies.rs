@@ -15,6 +15,35 @@ pub struct Frequencies {
     cumulative: Vec<u32>,
 }
 
+/// Frequencies that are decoded faster, because the search for a symbol begins near it.
+pub(crate) struct Indexed {
+    frequencies: Frequencies,
+    /// For each of `2^INDEX_BITS` equal parts of the range, the position of the symbol at its beginning; then that of the last symbol.
+    starts: Vec<u16>,
+}
+
+const INDEX_BITS: u32 = 8;
+
+impl Indexed {
+    /// An index for frequencies of at most 2^16 symbols.
+    pub fn new(frequencies: Frequencies) -> Self {
+        let last = frequencies.last();
+        let start = |part: u32| frequencies.search(part << (TOTAL_BITS - INDEX_BITS), 0..=last) as u16;
+        let starts = (0..1 << INDEX_BITS).map(start).chain([last as u16]).collect();
+        Self { frequencies, starts }
+    }
+
+    pub fn frequencies(&self) -> &Frequencies {
+        &self.frequencies
+    }
+
+    /// Position of the symbol whose interval contains `target`.
+    pub(super) fn find(&self, target: u32) -> usize {
+        let part = (target >> (TOTAL_BITS - INDEX_BITS)) as usize;
+        self.frequencies.search(target, self.starts[part].into()..=self.starts[part + 1].into())
+    }
+}
+
 impl Frequencies {
     /// Frequencies in proportion to positive weights, whose sum is at most 2^20. The symbols are `first`, `first + 1`, ...
     ///
@@ -69,6 +98,17 @@ impl Frequencies {
     pub fn bits(&self, symbol: i32) -> f32 {
         let index = self.index(symbol);
         TOTAL_BITS as f32 - ((self.cumulative[index + 1] - self.cumulative[index]) as f32).log2()
+    }
+
+    /// Position of the symbol whose interval contains `target`, which is one of `positions`.
+    pub(super) fn search(&self, target: u32, positions: RangeInclusive<usize>) -> usize {
+        let first = *positions.start();
+        let above = &self.cumulative[first + 1..=*positions.end()];
+        first + above.partition_point(|&below| below <= target)
+    }
+
+    pub(super) fn last(&self) -> usize {
+        self.cumulative.len() - 2
     }
 
     /// Position of a symbol in the table.

@@ -15,6 +15,7 @@ mod zstd;
 
 pub use adaptive::{decode_adaptive, encode_adaptive};
 pub use frequencies::Frequencies;
+pub(crate) use frequencies::Indexed;
 pub use prior::Prior;
 pub use range::{RangeDecoder, RangeEncoder};
 pub use tables::Tables;

@@ -52,6 +52,11 @@ impl Prior {
         self.channels.len()
     }
 
+    /// The standard deviation of each channel around its centre, in base steps.
+    pub(crate) fn deviations(&self) -> impl Iterator<Item = f32> {
+        self.channels.iter().map(ChannelPrior::deviation)
+    }
+
     /// The bytes in a model file, little-endian: for each channel the number of cells (16 bits), the spacing (32 bits), and the mass
     /// of each cell (16 bits).
     #[must_use]
@@ -113,6 +118,14 @@ impl ChannelPrior {
         }
         let deviation = (bandwidth(&values) / width).min(cells as f64 / 8.0);
         Self { spacing, masses: to_masses(&smooth(&histogram, deviation)) }
+    }
+
+    fn deviation(&self) -> f32 {
+        let middle = 0.5 * (self.masses.len() as f64 - 1.0);
+        let square = |(cell, &mass): (usize, &u16)| f64::from(mass) * (cell as f64 - middle).powi(2);
+        let variance =
+            self.masses.iter().enumerate().map(square).sum::<f64>() / f64::from(1 << PROBABILITY_BITS);
+        (variance.sqrt() * f64::from(self.spacing) / f64::from(UNITS_PER_STEP)) as f32
     }
 
     fn read(bytes: &mut &[u8]) -> Result<Self, String> {
@@ -204,6 +217,17 @@ mod tests {
             if let Ok(prior) = Prior::from_bytes(&bytes, 2) {
                 prop_assert_eq!(prior.to_bytes(), bytes);
             }
+        }
+    }
+
+    #[test]
+    fn a_prior_has_the_deviation_of_its_samples() {
+        let samples: Vec<f32> =
+            (0..2000).flat_map(|i| [(i as f32).sin() * 30.0, (i as f32).cos() * 2.0]).collect();
+        let prior = Prior::fit(&samples, 2).unwrap();
+        for (found, amplitude) in prior.deviations().zip([30.0_f32, 2.0]) {
+            let expected = amplitude / 2.0_f32.sqrt();
+            assert!((found / expected - 1.0).abs() < 0.05, "{found} instead of {expected}");
         }
     }
 

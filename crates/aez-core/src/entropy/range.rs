@@ -2,7 +2,7 @@
 //! The number is written with the fewest bytes that denote a point of the last interval.
 
 use super::{
-    frequencies::{Frequencies, TOTAL_BITS},
+    frequencies::{Frequencies, Indexed, TOTAL_BITS},
     tables::Tables,
 };
 use crate::{
@@ -44,6 +44,15 @@ impl RangeEncoder {
     pub fn put(&mut self, symbol: i32, frequencies: &Frequencies) {
         let (index, cumulative) = (frequencies.index(symbol), frequencies.cumulative());
         self.narrow(cumulative[index], cumulative[index + 1] - cumulative[index]);
+    }
+
+    /// Codes the `count` low bits of a number, which are equally likely; `count` is at most 20.
+    ///
+    /// # Panics
+    /// When the number has more bits.
+    pub fn put_bits(&mut self, bits: u32, count: u32) {
+        assert!(count <= TOTAL_BITS && bits >> count == 0, "{bits} has more than {count} bits");
+        self.narrow(bits << (TOTAL_BITS - count), 1 << (TOTAL_BITS - count));
     }
 
     /// Codes symbols that are known to be in the range of the tables.
@@ -142,21 +151,53 @@ impl<'a> RangeDecoder<'a> {
     /// # Errors
     /// [`Error::Damaged`] for bytes that no encoder writes.
     pub fn take(&mut self, frequencies: &Frequencies) -> Result<i32> {
-        let cumulative = frequencies.cumulative();
-        let unit = self.range >> TOTAL_BITS;
-        let target = self.offset / unit;
+        let target = self.target()?;
+        let index = frequencies.search(target, 0..=frequencies.last());
+        Ok(self.take_index(index, frequencies))
+    }
+
+    /// As [`RangeDecoder::take`].
+    pub(crate) fn take_indexed(&mut self, indexed: &Indexed) -> Result<i32> {
+        let target = self.target()?;
+        Ok(self.take_index(indexed.find(target), indexed.frequencies()))
+    }
+
+    fn take_index(&mut self, index: usize, frequencies: &Frequencies) -> i32 {
+        let (below, above) = (frequencies.cumulative()[index], frequencies.cumulative()[index + 1]);
+        self.narrow(below, above - below);
+        frequencies.symbol(index)
+    }
+
+    /// Decodes what [`RangeEncoder::put_bits`] codes.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for bytes that no encoder writes.
+    ///
+    /// # Panics
+    /// When `count` is more than 20.
+    pub fn take_bits(&mut self, count: u32) -> Result<u32> {
+        let bits = self.target()? >> (TOTAL_BITS - count);
+        self.narrow(bits << (TOTAL_BITS - count), 1 << (TOTAL_BITS - count));
+        Ok(bits)
+    }
+
+    /// Position of the number within the interval, in units of 2^-20.
+    fn target(&self) -> Result<u32> {
+        let target = self.offset / (self.range >> TOTAL_BITS);
         if target >> TOTAL_BITS != 0 {
             return Err(Error::damaged("the range coder's number lies outside of its interval"));
         }
-        let index = cumulative.partition_point(|&below| u64::from(below) <= target) - 1;
-        let (below, above) = (u64::from(cumulative[index]), u64::from(cumulative[index + 1]));
-        self.offset -= unit * below;
-        self.range = unit * (above - below);
+        Ok(target as u32)
+    }
+
+    fn narrow(&mut self, below: u32, frequency: u32) {
+        let unit = self.range >> TOTAL_BITS;
+        self.offset -= unit * u64::from(below);
+        self.range = unit * u64::from(frequency);
         while self.range < MIN_RANGE {
             self.take_byte();
             self.range <<= 8;
         }
-        Ok(frequencies.symbol(index))
     }
 
     /// Checks that the bytes are exactly those that [`RangeEncoder::finish`] writes for the decoded symbols.

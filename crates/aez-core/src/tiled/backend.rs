@@ -17,20 +17,20 @@ pub trait Backend: Send + Sync {
     /// Maps tiles to their latents.
     ///
     /// # Errors
-    /// [`Error::Backend`](crate::Error::Backend) when the device fails.
+    /// [`Error::Backend`](crate::Error::Backend) when the device fails; on the processor, those of reading packed weights.
     fn analyse(&self, tiles: &[f32]) -> Result<Vec<f32>>;
 
     /// Maps latents to tiles, near [0, 1] but not clamped to it.
     ///
     /// # Errors
-    /// [`Error::Backend`](crate::Error::Backend) when the device fails.
+    /// [`Error::Backend`](crate::Error::Backend) when the device fails; on the processor, those of reading packed weights.
     fn synthesize(&self, latents: &[f32]) -> Result<Vec<f32>>;
 
     /// Maps latents to tiles, calls `gradient` with them for the derivative of a loss with respect to the tiles, and returns the
     /// derivative of the loss with respect to the latents.
     ///
     /// # Errors
-    /// [`Error::Backend`](crate::Error::Backend) when the device fails.
+    /// [`Error::Backend`](crate::Error::Backend) when the device fails; on the processor, those of reading packed weights.
     fn synthesis_gradient(
         &self,
         latents: &[f32],
@@ -60,18 +60,18 @@ impl Processor {
         Self { config, source, set, analysis, synthesis, backward }
     }
 
-    fn synthesis(&self) -> &Synthesis {
+    fn synthesis(&self) -> Result<&Synthesis> {
         get_or_make(&self.synthesis, || Synthesis::new(self.config, &self.source, self.set))
     }
 }
 
 impl Backend for Processor {
     fn analyse(&self, tiles: &[f32]) -> Result<Vec<f32>> {
-        Ok(get_or_make(&self.analysis, || Analysis::new(self.config, &self.source, self.set)).run(tiles))
+        Ok(get_or_make(&self.analysis, || Analysis::new(self.config, &self.source, self.set))?.run(tiles))
     }
 
     fn synthesize(&self, latents: &[f32]) -> Result<Vec<f32>> {
-        Ok(self.synthesis().run(latents))
+        Ok(self.synthesis()?.run(latents))
     }
 
     fn synthesis_gradient(
@@ -79,17 +79,17 @@ impl Backend for Processor {
         latents: &[f32],
         gradient: &mut dyn FnMut(&[f32]) -> Vec<f32>,
     ) -> Result<Vec<f32>> {
-        let backward = get_or_make(&self.backward, || Backward::new(self.config, &self.source, self.set));
-        Ok(backward.run(self.synthesis(), latents, gradient))
+        let backward = get_or_make(&self.backward, || Backward::new(self.config, &self.source, self.set))?;
+        Ok(backward.run(self.synthesis()?, latents, gradient))
     }
 }
 
 /// The content of the cell, which is made if it is empty. Making it uses several threads, and a thread that waits may start other
 /// work that needs the same content. So it is made outside of the cell's lock, in rare cases twice.
-fn get_or_make<T>(cell: &OnceLock<T>, make: impl FnOnce() -> T) -> &T {
+fn get_or_make<T>(cell: &OnceLock<T>, make: impl FnOnce() -> Result<T>) -> Result<&T> {
     if let Some(made) = cell.get() {
-        return made;
+        return Ok(made);
     }
-    let made = make();
-    cell.get_or_init(|| made)
+    let made = make()?;
+    Ok(cell.get_or_init(|| made))
 }

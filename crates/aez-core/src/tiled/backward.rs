@@ -4,7 +4,10 @@ use super::{
     config::{Config, ConvLayer},
     network::{Activations, Source, Synthesis, group},
 };
-use crate::nn::{InstructionSet, conv::PackedConv, linear::Linear};
+use crate::{
+    error::Result,
+    nn::{InstructionSet, conv::PackedConv, linear::Linear},
+};
 
 /// The layers of the synthesis network in reverse, with packed weights: gradients with respect to tiles to gradients with respect
 /// to latents.
@@ -17,15 +20,15 @@ pub(super) struct Backward {
 
 impl Backward {
     /// Packs the parameters for an instruction set that this processor has.
-    pub fn new(config: Config, source: &dyn Source, set: InstructionSet) -> Self {
+    pub fn new(config: Config, source: &dyn Source, set: InstructionSet) -> Result<Self> {
         let stage = |layer: ConvLayer| {
-            let weights = source.values(&format!("{}.weight", layer.name));
+            let weights = source.values(&format!("{}.weight", layer.name))?;
             let packed = PackedConv::new(layer.shape, layer.direction.reversed(), &weights, None, false, set);
-            (layer, packed)
+            Ok((layer, packed))
         };
-        let stages = config.decoder().into_iter().rev().map(stage).collect();
-        let weights = source.values("decoder.linear.weight");
-        Self { config, stages, to_latents: Linear::transposed(&weights, config.bottom(), set) }
+        let stages = config.decoder().into_iter().rev().map(stage).collect::<Result<_>>()?;
+        let weights = source.values("decoder.linear.weight")?;
+        Ok(Self { config, stages, to_latents: Linear::transposed(&weights, config.bottom(), set) })
     }
 
     /// Decodes latents, asks `gradient` for the derivative of a loss with respect to the decoded tiles, and returns its derivative with
@@ -84,8 +87,8 @@ mod tests {
                 Config { tile: 16, channels: 12, reductions: 2, latents: 6, normalize, dropout: 0.0 };
             let parameters = init::xavier(config, 4).unwrap();
             for set in InstructionSet::available() {
-                let synthesis = Synthesis::new(config, &parameters, set);
-                let backward = Backward::new(config, &parameters, set);
+                let synthesis = Synthesis::new(config, &parameters, set).unwrap();
+                let backward = Backward::new(config, &parameters, set).unwrap();
                 let latents: Vec<f32> = (0..5 * 6).map(|i| 0.3 + (i * 7 % 11) as f32 / 5.0).collect();
                 let weight = |i: usize| ((i * 31 % 17) as f32 - 8.0) / 8.0;
                 let loss = |latents: &[f32]| -> f64 {

@@ -4,9 +4,10 @@
 //!
 //! | tensor | type | content |
 //! | --- | --- | --- |
-//! | an array of [`Config::parameters`] | F32 or I8 | values, row-major; 8-bit arrays need the next three tensors |
+//! | an array of [`Config::parameters`] | F32, I8 or U8 | values, row-major; 8-bit arrays need the next three tensors, U8 are packed arrays |
 //! | `NAME.scale` | F32 | scale of each column of `NAME` |
 //! | `NAME.outlier_place`, `NAME.outlier_value` | U32, F32 | outliers: ascending indices in `NAME`, and values |
+//! | `NAME.lengths` and others | | what [`Packed`] needs of a packed array |
 //! | `quantizer.centre`, `quantizer.step` | F32 | one for each latent |
 //! | `prior` | U8 | the distributions, as [`Prior::to_bytes`] writes them |
 
@@ -14,7 +15,8 @@ use super::{
     config::Config,
     model::{Parts, Provenance},
     network::Source,
-    parameters::Parameters,
+    packed::{Packed, Packer, Stored, float_tensor},
+    parameters::{Array, Parameters},
     quantizer::Quantizer,
     weights::{Int8, Storage, restore},
 };
@@ -53,6 +55,7 @@ pub(super) struct ModelFile {
 
 /// The tensors of a model file, as they are stored.
 pub(super) struct Tensors {
+    config: Config,
     bytes: Cow<'static, [u8]>,
     index: Index,
 }
@@ -85,14 +88,15 @@ impl ModelFile {
         check_parts(&config, &quantizer, &prior)?;
         let mut storage = Storage::Float32;
         for (name, shape) in config.parameters() {
-            if check_array(&bytes, &tensors, &name, &shape)? == Storage::Int8 {
-                storage = Storage::Int8;
+            match check_array(&bytes, &config, &tensors, &name, &shape)? {
+                Storage::Float32 => {}
+                reduced => storage = reduced,
             }
         }
         let stored = tensors.iter().map(|(name, (_, place))| (name.as_str(), &bytes[place.clone()]));
         let id = identify(&config, stored);
         let parts = Parts { config, provenance, quantizer, prior, id, storage };
-        Ok(Self { parts, tensors: Tensors { bytes, index: tensors } })
+        Ok(Self { parts, tensors: Tensors { config, bytes, index: tensors } })
     }
 }
 
@@ -107,11 +111,22 @@ pub(super) fn check_parts(config: &Config, quantizer: &Quantizer, prior: &Prior)
 }
 
 impl Source for Tensors {
-    fn values(&self, name: &str) -> Cow<'_, [f32]> {
+    fn values(&self, name: &str) -> Result<Cow<'_, [f32]>> {
         let (dtype, place) = &self.index[name];
         let bytes = &self.bytes[place.clone()];
         let values = |name: &str| to_floats(&self.bytes[self.index[name].1.clone()]);
-        Cow::Owned(match dtype {
+        Ok(Cow::Owned(match dtype {
+            Dtype::U8 => {
+                let (_, shape) =
+                    self.config.parameters().into_iter().find(|array| array.0 == name).expect("an array");
+                let packed = packed(&self.bytes, &self.config, &self.index, name, &shape)?;
+                packed.restore().map_err(|error| match error {
+                    Error::Damaged(reason) | Error::Model(reason) => {
+                        Error::Model(format!("{name}: {reason}"))
+                    }
+                    other => other,
+                })?
+            }
             Dtype::I8 => {
                 let places = &self.bytes[self.index[&format!("{name}.outlier_place")].1.clone()];
                 let places = places.chunks_exact(4).map(|place| LittleEndian::read_u32(place) as usize);
@@ -119,7 +134,7 @@ impl Source for Tensors {
                 restore(bytes, &values(&format!("{name}.scale")), outliers)
             }
             _ => to_floats(bytes),
-        })
+        }))
     }
 }
 
@@ -134,42 +149,77 @@ pub(super) fn to_bytes(
     provenance: &Provenance,
     storage: Storage,
 ) -> Result<Vec<u8>> {
-    let config = parameters.config;
-    let mut tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
-    let mut floats = |name: String, shape: Vec<usize>, values: &[f32]| {
-        tensors.insert(name, (Dtype::F32, shape, values.iter().flat_map(|x| x.to_le_bytes()).collect()));
-    };
-    floats("quantizer.centre".into(), vec![config.latents], quantizer.centres());
-    floats("quantizer.step".into(), vec![config.latents], quantizer.steps());
-    let mut integers = Vec::new();
-    for array in &parameters.arrays {
-        if storage == Storage::Float32 || array.values.len() < SMALL || array.shape.len() == 1 {
-            floats(array.name.clone(), array.shape.clone(), &array.values);
-            continue;
-        }
-        let int8 = Int8::round(&array.values, *array.shape.last().expect("a shape"));
-        let values: Vec<f32> = int8.outliers.iter().map(|outlier| outlier.1).collect();
-        floats(format!("{}.scale", array.name), vec![int8.scales.len()], &int8.scales);
-        floats(format!("{}.outlier_value", array.name), vec![values.len()], &values);
-        let places: Vec<u8> = int8.outliers.iter().flat_map(|outlier| outlier.0.to_le_bytes()).collect();
-        integers
-            .push((format!("{}.outlier_place", array.name), (Dtype::U32, vec![places.len() / 4], places)));
-        let bytes = int8.values.iter().map(|value| value.cast_unsigned()).collect();
-        integers.push((array.name.clone(), (Dtype::I8, array.shape.clone(), bytes)));
-    }
-    tensors.extend(integers);
-    let prior = prior.to_bytes();
-    tensors.insert("prior".into(), (Dtype::U8, vec![prior.len()], prior));
-
-    let metadata = Metadata { version: VERSION, config, provenance: provenance.clone() };
+    let metadata = Metadata { version: VERSION, config: parameters.config, provenance: provenance.clone() };
     let metadata = serde_json::to_string(&metadata).map_err(|e| Error::Model(e.to_string()))?;
+    let file = |mut tensors: BTreeMap<String, Stored>| {
+        let latents = vec![parameters.config.latents];
+        tensors.insert("quantizer.centre".into(), float_tensor(latents.clone(), quantizer.centres()));
+        tensors.insert("quantizer.step".into(), float_tensor(latents, quantizer.steps()));
+        let prior = prior.to_bytes();
+        tensors.insert("prior".into(), (Dtype::U8, vec![prior.len()], prior));
+        serialized(&tensors, &metadata)
+    };
+    match storage {
+        Storage::Float32 => file(parameters.arrays.iter().map(float_array).collect()),
+        Storage::Int8 => file(parameters.arrays.iter().flat_map(int8_array).collect()),
+        Storage::Packed => {
+            let packer = Packer::new(parameters, quantizer, prior);
+            smallest_that_fits(|scale| file(packer.tensors(scale)?))
+        }
+    }
+}
+
+fn float_array(array: &Array) -> (String, Stored) {
+    (array.name.clone(), float_tensor(array.shape.clone(), &array.values))
+}
+
+/// The tensors of an array in 8 bits, or of a small one as floats.
+fn int8_array(array: &Array) -> Vec<(String, Stored)> {
+    if array.values.len() < SMALL || array.shape.len() == 1 {
+        return vec![float_array(array)];
+    }
+    let int8 = Int8::round(&array.values, *array.shape.last().expect("a shape"));
+    let values: Vec<f32> = int8.outliers.iter().map(|outlier| outlier.1).collect();
+    let places: Vec<u8> = int8.outliers.iter().flat_map(|outlier| outlier.0.to_le_bytes()).collect();
+    let bytes = int8.values.iter().map(|value| value.cast_unsigned()).collect();
+    let part = |part: &str, stored| (format!("{}.{part}", array.name), stored);
+    vec![
+        (array.name.clone(), (Dtype::I8, array.shape.clone(), bytes)),
+        part("scale", float_tensor(vec![int8.scales.len()], &int8.scales)),
+        part("outlier_value", float_tensor(vec![values.len()], &values)),
+        part("outlier_place", (Dtype::U32, vec![places.len() / 4], places)),
+    ]
+}
+
+/// The file of the smallest scale from 1 to 16 that is at most [`Storage::PACKED_BYTES`] long; that of 16 where none is.
+fn smallest_that_fits(file: impl Fn(f32) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    /// Scales are powers of two with these fractions.
+    const FRACTIONS: u32 = 64;
+    let at = |index: u32| file((index as f32 / FRACTIONS as f32).exp2());
+    let fits = |file: &[u8]| file.len() <= Storage::PACKED_BYTES;
+    let finest = at(0)?;
+    if fits(&finest) {
+        return Ok(finest);
+    }
+    // The file of `low` is too long; that of `high` is `found`.
+    let (mut low, mut high) = (0, 4 * FRACTIONS);
+    let mut found = at(high)?;
+    while fits(&found) && high - low > 1 {
+        let middle = low.midpoint(high);
+        let file = at(middle)?;
+        if fits(&file) { (high, found) = (middle, file) } else { low = middle }
+    }
+    Ok(found)
+}
+
+pub(super) fn serialized(tensors: &BTreeMap<String, Stored>, metadata: &str) -> Result<Vec<u8>> {
+    let failed = |e: safetensors::SafeTensorError| Error::Model(e.to_string());
     let views: Result<Vec<(&String, TensorView<'_>)>, _> = tensors
         .iter()
         .map(|(name, (dtype, shape, bytes))| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
         .collect();
-    let failed = |e: safetensors::SafeTensorError| Error::Model(e.to_string());
     // Collected, because the type of the map depends on the features that other crates enable.
-    let metadata = std::iter::once(("aez".to_owned(), metadata)).collect();
+    let metadata = std::iter::once(("aez".to_owned(), metadata.to_owned())).collect();
     serialize(views.map_err(failed)?, Some(metadata)).map_err(failed)
 }
 
@@ -196,6 +246,20 @@ fn tensor<'a>(bytes: &'a [u8], tensors: &Index, name: &str, wanted: Dtype) -> Re
     }
 }
 
+/// The packed array `name`.
+fn packed<'a>(
+    bytes: &'a [u8],
+    config: &Config,
+    tensors: &Index,
+    name: &str,
+    shape: &[usize],
+) -> Result<Packed<'a>> {
+    Packed::read(config, name, shape, |name, dtype| match tensors.contains_key(name) {
+        true => tensor(bytes, tensors, name, dtype).map(Some),
+        false => Ok(None),
+    })
+}
+
 fn to_floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(LittleEndian::read_f32).collect()
 }
@@ -210,7 +274,13 @@ fn read_floats(bytes: &[u8], tensors: &Index, name: &str) -> Result<Vec<f32>> {
 }
 
 /// Checks that an array can be read, and returns how it is stored.
-fn check_array(bytes: &[u8], tensors: &Index, name: &str, shape: &[usize]) -> Result<Storage> {
+fn check_array(
+    bytes: &[u8],
+    config: &Config,
+    tensors: &Index,
+    name: &str,
+    shape: &[usize],
+) -> Result<Storage> {
     let count: usize = shape.iter().product();
     let length = |name: &str, found: usize, expected: usize| {
         if found == expected {
@@ -219,9 +289,15 @@ fn check_array(bytes: &[u8], tensors: &Index, name: &str, shape: &[usize]) -> Re
             Err(Error::Model(format!("{name} has {found} values instead of {expected}")))
         }
     };
-    if tensors.get(name).is_none_or(|(dtype, _)| *dtype != Dtype::I8) {
-        length(name, read_floats(bytes, tensors, name)?.len(), count)?;
-        return Ok(Storage::Float32);
+    match tensors.get(name) {
+        Some((Dtype::U8, _)) => {
+            return packed(bytes, config, tensors, name, shape).map(|_| Storage::Packed);
+        }
+        Some((Dtype::I8, _)) => {}
+        _ => {
+            length(name, read_floats(bytes, tensors, name)?.len(), count)?;
+            return Ok(Storage::Float32);
+        }
     }
     length(name, tensor(bytes, tensors, name, Dtype::I8)?.len(), count)?;
     let scale = format!("{name}.scale");

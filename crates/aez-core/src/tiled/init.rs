@@ -203,9 +203,9 @@ mod tests {
                 (0..30).flat_map(|index| testing::waves(config.tile, index as f32)).collect();
             let transform = testing::cosines(&config, &tiles.iter().map(|x| x * scale).collect::<Vec<_>>());
             let parameters = from_components(config, 9, &transform).unwrap();
-            let latents = Analysis::new(config, &parameters, InstructionSet::best()).run(&tiles);
+            let latents = Analysis::new(config, &parameters, InstructionSet::best()).unwrap().run(&tiles);
             assert!(latents.iter().all(|z| *z > 0.0));
-            let decoded = Synthesis::new(config, &parameters, InstructionSet::best()).run(&latents);
+            let decoded = Synthesis::new(config, &parameters, InstructionSet::best()).unwrap().run(&latents);
             let pairs = tiles.chunks_exact(config.tile_len()).zip(decoded.chunks_exact(config.tile_len()));
             for (tile, decoded) in pairs {
                 let centred: Vec<f32> =

@@ -15,6 +15,7 @@ mod grid;
 pub mod init;
 mod model;
 pub mod network;
+mod packed;
 mod parameters;
 pub mod quantize;
 mod quantizer;

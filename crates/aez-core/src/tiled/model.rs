@@ -59,7 +59,7 @@ pub(super) struct Info<'a> {
     latent_dim: usize,
     normalize: bool,
     dropout: f32,
-    dtype: &'static str,
+    pub dtype: &'static str,
     #[serde(flatten)]
     provenance: &'a Provenance,
 }
@@ -83,7 +83,7 @@ pub(super) struct Parts {
 }
 
 impl TiledModel {
-    /// Reads a model file.
+    /// Reads a model file. Packed weights are unpacked when they are first used: invalid bytes of their streams are errors of that use.
     ///
     /// # Errors
     /// [`Error::Model`] when the bytes are not a usable model.
@@ -221,9 +221,9 @@ impl TiledModel {
     /// All parameters of the network as floats.
     ///
     /// # Errors
-    /// None for a model that was read.
+    /// [`Error::Model`] for packed weights with invalid bytes, [`Error::Io`] when there is not enough memory for them.
     pub fn parameters(&self) -> Result<Parameters> {
-        Parameters::from_fn(self.parts.config, |name, _| Ok(self.source.values(name).into_owned()))
+        Parameters::from_fn(self.parts.config, |name, _| Ok(self.source.values(name)?.into_owned()))
     }
 
     /// Maps tiles, `tile * tile * 3` values in [0, 1] each, channels last, to [`TiledModel::latents`] values each. The result for a

@@ -7,6 +7,7 @@ use super::{
     parameters::Parameters,
 };
 use crate::{
+    error::Result,
     nn::{
         InstructionSet,
         conv::{Extent, PackedConv},
@@ -18,17 +19,21 @@ use crate::{
 /// Where the parameters of a network are read from.
 pub trait Source {
     /// The values of an array that [`Config::parameters`] names, row-major.
-    fn values(&self, name: &str) -> Cow<'_, [f32]>;
+    ///
+    /// # Errors
+    /// [`Error::Model`](crate::Error::Model) for a packed array with invalid bytes, [`Error::Io`](crate::Error::Io) when there is not
+    /// enough memory for it. Sources in memory have no errors.
+    fn values(&self, name: &str) -> Result<Cow<'_, [f32]>>;
 }
 
 impl Source for Parameters {
-    fn values(&self, name: &str) -> Cow<'_, [f32]> {
-        Cow::Borrowed(self.get(name))
+    fn values(&self, name: &str) -> Result<Cow<'_, [f32]>> {
+        Ok(Cow::Borrowed(self.get(name)))
     }
 }
 
 impl<S: Source + ?Sized> Source for Arc<S> {
-    fn values(&self, name: &str) -> Cow<'_, [f32]> {
+    fn values(&self, name: &str) -> Result<Cow<'_, [f32]>> {
         self.as_ref().values(name)
     }
 }
@@ -42,11 +47,17 @@ pub struct Analysis {
 
 impl Analysis {
     /// Packs the parameters for an instruction set that this processor has.
-    #[must_use]
-    pub fn new(config: Config, source: &dyn Source, set: InstructionSet) -> Self {
-        let stages = config.encoder().into_iter().map(|layer| Stage::new(layer, source, set)).collect();
-        let to_latents = linear("encoder.linear", config.latents, source, set);
-        Self { config, stages, to_latents }
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn new(config: Config, source: &dyn Source, set: InstructionSet) -> Result<Self> {
+        let stages = config
+            .encoder()
+            .into_iter()
+            .map(|layer| Stage::new(layer, source, set))
+            .collect::<Result<_>>()?;
+        let to_latents = linear("encoder.linear", config.latents, source, set)?;
+        Ok(Self { config, stages, to_latents })
     }
 
     /// Maps tiles, channels last with values in [0, 1], to `latents` non-negative numbers each. The result for a tile does not depend
@@ -83,10 +94,16 @@ pub struct Synthesis {
 
 impl Synthesis {
     /// Packs the parameters for an instruction set that this processor has.
-    #[must_use]
-    pub fn new(config: Config, source: &dyn Source, set: InstructionSet) -> Self {
-        let stages = config.decoder().into_iter().map(|layer| Stage::new(layer, source, set)).collect();
-        Self { config, from_latents: linear("decoder.linear", config.bottom(), source, set), stages }
+    ///
+    /// # Errors
+    /// Those of the source.
+    pub fn new(config: Config, source: &dyn Source, set: InstructionSet) -> Result<Self> {
+        let stages = config
+            .decoder()
+            .into_iter()
+            .map(|layer| Stage::new(layer, source, set))
+            .collect::<Result<_>>()?;
+        Ok(Self { config, from_latents: linear("decoder.linear", config.bottom(), source, set)?, stages })
     }
 
     /// Maps latents to tiles, channels last. The values are near [0, 1], but not clamped to it.
@@ -162,17 +179,18 @@ struct Stage {
 }
 
 impl Stage {
-    fn new(layer: ConvLayer, source: &dyn Source, set: InstructionSet) -> Self {
-        let weights = source.values(&format!("{}.weight", layer.name));
-        let bias = source.values(&format!("{}.bias", layer.name));
+    fn new(layer: ConvLayer, source: &dyn Source, set: InstructionSet) -> Result<Self> {
+        let weights = source.values(&format!("{}.weight", layer.name))?;
+        let bias = source.values(&format!("{}.bias", layer.name))?;
         let packed = PackedConv::new(layer.shape, layer.direction, &weights, Some(&bias), layer.relu, set);
-        Self { layer, packed }
+        Ok(Self { layer, packed })
     }
 }
 
-fn linear(name: &str, outputs: usize, source: &dyn Source, set: InstructionSet) -> Linear {
-    let (weights, bias) = (source.values(&format!("{name}.weight")), source.values(&format!("{name}.bias")));
-    Linear::new(&weights, outputs, Some(&bias), true, set)
+fn linear(name: &str, outputs: usize, source: &dyn Source, set: InstructionSet) -> Result<Linear> {
+    let (weights, bias) =
+        (source.values(&format!("{name}.weight"))?, source.values(&format!("{name}.bias"))?);
+    Ok(Linear::new(&weights, outputs, Some(&bias), true, set))
 }
 
 fn rows(length: usize, of: usize) -> usize {

@@ -1,4 +1,4 @@
-//! Storage of parameter arrays: 32-bit floats, or 8 bits with a scale per column.
+//! Storage of parameter arrays: 32-bit floats, 8 bits with a scale per column, or the packed form of [`packed`](super::packed).
 //!
 //! In 8 bits a value is an integer from -127 to 127 times the scale of its column (the last dimension). The largest values of a
 //! column, its *outliers*, are stored separately as floats, so that they do not increase the scale. A network that was initialized
@@ -13,14 +13,22 @@ pub enum Storage {
     Float32,
     /// 8-bit integers for large arrays, which takes a quarter of the space; biases and small arrays are exact.
     Int8,
+    /// Transformed, rounded and entropy-coded arrays, which take about 3 bits for each value; small arrays are exact. The file is
+    /// at most [`Storage::PACKED_BYTES`] long, unless the network is so large that this would need rounding coarser than 16 times the
+    /// usual.
+    Packed,
 }
 
 impl Storage {
+    /// Maximum length of a packed model file in bytes: a crate that contains the file fits into the 10 MiB of registries.
+    pub const PACKED_BYTES: usize = 19 << 19;
+
     /// The name in `aez info`.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Float32 => "f32",
             Self::Int8 => "i8",
+            Self::Packed => "packed",
         }
     }
 }
