@@ -18,7 +18,7 @@ enum Kind {
 }
 
 impl Model {
-    /// Reads a model file.
+    /// Reads a model file. Packed weights are unpacked when they are first used: invalid bytes of their streams are errors of that use.
     ///
     /// # Errors
     /// [`Error::Model`](crate::Error::Model) when the bytes are not a usable model.
