@@ -205,9 +205,9 @@ mod tests {
             let transform = Klt::fit(tiles.clone(), config.tile_len(), config.latents, 9).unwrap();
             let parameters = klt(config, tiles.clone(), 9).unwrap();
             let set = InstructionSet::best();
-            let latents = Analysis::new(config, &parameters, set).run(&tiles);
+            let latents = Analysis::new(config, &parameters, set).unwrap().run(&tiles);
             assert!(latents.iter().all(|z| *z > 0.0));
-            let decoded = Synthesis::new(config, &parameters, set).run(&latents);
+            let decoded = Synthesis::new(config, &parameters, set).unwrap().run(&latents);
             let loss = 10.0 * (mse(&tiles, &decoded) / truncation_error(&transform, &tiles)).log10();
             assert!(loss.abs() < 0.05, "normalize {normalize}: {loss} dB from the transform");
         }

@@ -104,10 +104,14 @@ fn descend(model: &TiledModel, picture: &Picture, tiles: &[usize], start: &[f32]
     // Beyond the range of the symbols, latents cannot be coded.
     let limit: Vec<f32> =
         (0..channels).map(|channel| tables.centroid(channel, *tables.range(channel).end())).collect();
+    let mut values = start.to_vec();
+    for row in values.chunks_exact_mut(channels) {
+        row.iter_mut().zip(&limit).for_each(|(value, limit)| *value = value.clamp(-limit, *limit));
+    }
     let objective = Objective { model, tables: &tables, quality, lambda: 0.0, gray: picture.gray };
     let target = Target::new(model, picture, tiles);
-    let curvatures = objective.curvatures(&target, start)?;
-    let (mut values, mut best) = (start.to_vec(), start.to_vec());
+    let curvatures = objective.curvatures(&target, &values)?;
+    let mut best = values.clone();
     let (mut least, mut slopes) = (vec![f32::INFINITY; tiles.len()], vec![0.0; start.len()]);
     let mut parts = vec![FIRST_STEP; tiles.len()];
     for _ in 0..ROUNDS {
