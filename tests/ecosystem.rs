@@ -304,7 +304,6 @@ fn the_desktop_recognizes_the_format() {
 
 /// A crate that contains the built-in model must fit into the 10 MiB that registries accept.
 #[test]
-#[ignore = "holds for a packed built-in model"]
 fn the_built_in_model_fits_into_a_package() {
     let length = fs::metadata(path("models/tile.safetensors")).unwrap().len();
     assert!(length <= Storage::PACKED_BYTES as u64, "{length} bytes");
