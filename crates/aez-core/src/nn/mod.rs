@@ -17,6 +17,7 @@ pub mod linear;
 mod narrow;
 mod scratch;
 mod simd;
+pub(crate) mod taps;
 mod winograd;
 
 #[cfg(test)]
