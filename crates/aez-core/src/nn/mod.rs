@@ -12,6 +12,7 @@
 pub mod conv;
 mod direct;
 mod gradient;
+pub(crate) mod integer;
 mod kernel;
 pub mod linear;
 mod narrow;

@@ -48,7 +48,7 @@ impl Default for Config {
             neighbours: 12,
             before: 5,
             coarser: 5,
-            guides: 8,
+            guides: 0,
         };
         let finest = Level {
             channels: 1,
@@ -59,7 +59,7 @@ impl Default for Config {
             neighbours: 8,
             before: 0,
             coarser: 1,
-            guides: 4,
+            guides: 0,
         };
         let second =
             Level { channels: 2, features: 12, hidden: 12, neighbours: 8, before: 3, coarser: 3, ..coarse };

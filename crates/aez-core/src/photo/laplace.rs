@@ -5,7 +5,7 @@ use crate::nn::taps::vectorized;
 /// Probability that is added to each latent's, so that no latent costs more than about 17 bits.
 const FLOOR: f32 = 8e-6;
 /// Range of the logarithm of the scale that a context model gives, before [`SHIFT`] is added.
-const LOG_SCALES: (f32, f32) = (-3.0, 7.0);
+const LOG_SCALES: (f32, f32) = (-2.5, 5.375);
 /// A context model that gives 0 means a scale of 1/e.
 const SHIFT: f32 = -1.0;
 

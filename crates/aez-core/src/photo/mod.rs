@@ -12,6 +12,7 @@ mod adam;
 mod config;
 mod context;
 mod fit;
+mod integer;
 mod laplace;
 mod layers;
 mod linear;
@@ -29,6 +30,7 @@ mod train;
 
 pub use config::{Config, Level};
 pub use fit::{Fitted, fit};
+pub use integer::IntegerNetwork;
 pub use network::Network;
 pub use target::Target;
 pub use train::{Progress, Recipe, Trainer};

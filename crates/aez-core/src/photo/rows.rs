@@ -9,8 +9,8 @@ const SIDE: usize = 8;
 
 /// Planes of the same size: `[row][plane][column]`, with margins of zeros around each plane.
 #[derive(Debug, Clone)]
-pub(super) struct Rows {
-    pub values: Vec<f32>,
+pub(super) struct Rows<T = f32> {
+    pub values: Vec<T>,
     pub planes: usize,
     pub rows: usize,
     pub columns: usize,
@@ -18,11 +18,11 @@ pub(super) struct Rows {
     pub step: usize,
 }
 
-impl Rows {
+impl<T: Copy + Default> Rows<T> {
     pub fn new(planes: usize, rows: usize, columns: usize) -> Self {
         // Kernels compute whole groups of columns, and begin one column before the first.
         let step = SIDE + (columns + 2).next_multiple_of(LANES) + SIDE;
-        Self { values: vec![0.0; (rows + 2 * MARGIN) * planes * step], planes, rows, columns, step }
+        Self { values: vec![T::default(); (rows + 2 * MARGIN) * planes * step], planes, rows, columns, step }
     }
 
     /// Zeros of the same size.
@@ -45,17 +45,17 @@ impl Rows {
         (row * self.planes as isize + plane as isize) * self.step as isize + column
     }
 
-    pub fn row(&self, plane: usize, row: usize) -> &[f32] {
+    pub fn row(&self, plane: usize, row: usize) -> &[T] {
         &self.values[self.place(plane, row as isize, 0)..][..self.columns]
     }
 
-    pub fn row_mut(&mut self, plane: usize, row: usize) -> &mut [f32] {
+    pub fn row_mut(&mut self, plane: usize, row: usize) -> &mut [T] {
         let place = self.place(plane, row as isize, 0);
         &mut self.values[place..][..self.columns]
     }
 
     /// The rows without the margins above and below, as the unit of parallel work.
-    pub fn inner_mut(&mut self) -> &mut [f32] {
+    pub fn inner_mut(&mut self) -> &mut [T] {
         let step = self.row_step();
         let end = (MARGIN + self.rows) * step;
         &mut self.values[MARGIN * step..end]
@@ -84,7 +84,9 @@ impl Rows {
             self.values.copy_within(last * length..(last + 1) * length, (last + 1 + margin) * length);
         }
     }
+}
 
+impl Rows {
     /// The adjoint of [`Rows::extend_edges`]: adds the margins to the outer rows and columns, and clears them. Values further out than
     /// two are cleared, too.
     pub fn fold_edges(&mut self) {
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     fn folding_is_the_adjoint_of_extending() {
-        let mut rows = Rows::new(2, 3, 5);
+        let mut rows: Rows = Rows::new(2, 3, 5);
         let mut other = rows.zeros_like();
         for (plane, row) in [(0, 0), (0, 1), (1, 2), (1, 0)] {
             let value = |x: usize| ((plane * 31 + row * 7 + x * 3) % 11) as f32 - 5.0;

@@ -14,7 +14,7 @@ use super::{
 use crate::picture::Picture;
 
 /// A network of three levels in which no weight is 0.
-fn small_network() -> Network {
+pub(super) fn small_network() -> Network {
     let level = Config::default().levels[2];
     let levels = vec![
         Level {
@@ -38,7 +38,7 @@ fn small_network() -> Network {
 }
 
 /// Waves and edges of colour.
-fn picture(width: u32, height: u32) -> Picture {
+pub(super) fn picture(width: u32, height: u32) -> Picture {
     let value = |i: u32| {
         let (x, y, c) = ((i / 3 % width) as f32, (i / 3 / width) as f32, (i % 3) as f32);
         let edge = if (x - y).abs() < 0.3 * width as f32 { 40.0 } else { -30.0 };
@@ -62,7 +62,7 @@ fn latents(network: &Network, target: &Target) -> Vec<Vec<f32>> {
 
 /// Compares a derivative with differences of the loss, of which the best of several distances counts.
 fn check(name: &str, derivative: f64, at: impl Fn(f32) -> f64) {
-    let found = [1e-2f32, 3e-3, 1e-3, 3e-4, 1e-4]
+    let found = [3e-3f32, 1e-3, 3e-4]
         .map(|distance| (at(distance) - at(-distance)) / f64::from(2.0 * distance));
     let error = found.iter().map(|found| (found - derivative).abs()).fold(f64::INFINITY, f64::min);
     assert!(error < 0.01 * derivative.abs() + 0.15, "{name}: {derivative} and {found:?}");

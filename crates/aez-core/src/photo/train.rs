@@ -27,13 +27,15 @@ pub struct Recipe {
     pub batch: usize,
     /// Highest learning rate of the weights.
     pub rate: f32,
+    /// How often the latents of a picture are updated before it has an influence on the weights.
+    pub preparation: u32,
     /// Seed of the order of the pictures and of the noise.
     pub seed: u64,
 }
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { batch: 2, rate: 4e-3, seed: 0 }
+        Self { batch: 2, rate: 4e-3, preparation: 0, seed: 0 }
     }
 }
 
@@ -56,6 +58,14 @@ pub(super) struct Example {
     pub updates: u32,
 }
 
+/// The cost of a picture and its derivatives.
+struct Gradients {
+    cost: Cost,
+    latents: Vec<Vec<f32>>,
+    /// `None` where the picture has no influence on the weights.
+    weights: Option<Vec<f32>>,
+}
+
 /// A network in training, with the latents of all training pictures.
 pub struct Trainer {
     pub(super) network: Network,
@@ -70,12 +80,7 @@ impl Trainer {
     /// Begins to train a network on pictures.
     #[must_use]
     pub fn new(network: Network, targets: Vec<Target>, recipe: Recipe) -> Self {
-        let example = |target: Target| {
-            let latents = initial(&network, &target);
-            let adams = latents.iter().map(|level| Adam::new(level.len())).collect();
-            Example { target, latents, adams, updates: 0 }
-        };
-        let examples = targets.into_iter().map(example).collect();
+        let examples = targets.into_iter().map(|target| Example::new(&network, target)).collect();
         let adam = Adam::new(network.parameters.len());
         Self { network, recipe, examples, adam, steps: 0, order: Vec::new() }
     }
@@ -92,6 +97,17 @@ impl Trainer {
         self.steps
     }
 
+    /// How often the latents of a picture have been updated.
+    #[must_use]
+    pub fn updates(&self, picture: usize) -> u32 {
+        self.examples[picture].updates
+    }
+
+    /// Replaces a picture by another one, so that a training sees more pictures than it holds.
+    pub fn replace(&mut self, picture: usize, target: Target) {
+        self.examples[picture] = Example::new(&self.network, target);
+    }
+
     /// Updates the weights, and the latents of the next pictures. `part` is how much of the training is done, 0 to 1.
     pub fn step(&mut self, part: f32) -> Progress {
         let batch = self.next_batch();
@@ -99,28 +115,33 @@ impl Trainer {
         let network = &self.network;
         let (seed, examples) =
             (self.recipe.seed as u32 ^ self.steps.wrapping_mul(0x85EB_CA77), &self.examples);
-        let results: Vec<(Cost, Vec<Vec<f32>>, Vec<f32>)> = batch
+        let preparation = self.recipe.preparation;
+        let results: Vec<Gradients> = batch
             .clone()
             .into_par_iter()
             .map(|index| {
                 let example = &examples[index];
                 let (rounded, slopes) = round(&example.latents, rounding, seed.wrapping_add(index as u32));
-                let mut weights = vec![0.0; network.parameters.len()];
+                let mut weights =
+                    (example.updates >= preparation).then(|| vec![0.0; network.parameters.len()]);
                 let (cost, mut gradients) =
-                    objective::gradient(network, &example.target, &rounded, Some(&mut weights));
+                    objective::gradient(network, &example.target, &rounded, weights.as_deref_mut());
                 gradients.iter_mut().zip(&slopes).for_each(|(gradient, slopes)| through(gradient, slopes));
-                (cost, gradients, weights)
+                Gradients { cost, latents: gradients, weights }
             })
             .collect();
         let mut total = vec![0.0; self.adam.mean.len()];
-        for (index, (cost, gradients, weights)) in batch.into_iter().zip(&results) {
+        for (index, Gradients { cost, latents, weights }) in batch.into_iter().zip(&results) {
             let scale = 1.0 / cost.pixels as f32;
-            total.iter_mut().zip(weights).for_each(|(total, weight)| *total += scale * weight);
-            self.examples[index].update(gradients, fit::rate(part));
+            let pairs = total.iter_mut().zip(weights.iter().flatten());
+            pairs.for_each(|(total, weight)| *total += scale * weight);
+            self.examples[index].update(latents, fit::rate(part));
         }
-        self.update_weights(&mut total, part);
+        if results.iter().any(|gradients| gradients.weights.is_some()) {
+            self.update_weights(&mut total, part);
+        }
         self.steps += 1;
-        progress(results.iter().map(|(cost, ..)| cost), self.network.lambda())
+        progress(results.iter().map(|gradients| &gradients.cost), self.network.lambda())
     }
 
     /// Measures the first pictures as a decoder shows them.
@@ -163,6 +184,12 @@ impl Trainer {
 }
 
 impl Example {
+    fn new(network: &Network, target: Target) -> Self {
+        let latents = initial(network, &target);
+        let adams = latents.iter().map(|level| Adam::new(level.len())).collect();
+        Self { target, latents, adams, updates: 0 }
+    }
+
     fn update(&mut self, gradients: &[Vec<f32>], rate: f32) {
         for ((adam, latents), gradient) in self.adams.iter_mut().zip(&mut self.latents).zip(gradients) {
             adam.update(latents, gradient, rate, DECAY, self.updates);

@@ -1,0 +1,12 @@
+//! The network in integer arithmetic: what decoders run. Pixels are the same on every machine.
+
+mod coding;
+mod layer;
+mod network;
+mod run;
+mod synthesis;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use network::IntegerNetwork;
