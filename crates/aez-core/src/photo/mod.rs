@@ -9,6 +9,7 @@
 //! latents of all training pictures.
 
 mod adam;
+mod codec;
 mod config;
 mod context;
 mod fit;
@@ -16,8 +17,10 @@ mod integer;
 mod laplace;
 mod layers;
 mod linear;
+mod model;
 mod network;
 mod objective;
+mod quality;
 mod quantize;
 mod resample;
 mod rows;
@@ -31,6 +34,8 @@ mod train;
 pub use config::{Config, Level};
 pub use fit::{Fitted, fit};
 pub use integer::IntegerNetwork;
+pub use model::PhotoModel;
 pub use network::Network;
+pub use quality::lambda;
 pub use target::Target;
 pub use train::{Progress, Recipe, Trainer};

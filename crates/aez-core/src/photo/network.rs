@@ -62,6 +62,16 @@ impl Network {
         }
     }
 
+    /// As [`Network::from_parameters`], with the steps of each level, whose changes among the parameters are 0.
+    pub(super) fn with_steps(
+        config: Config,
+        lambda: f32,
+        parameters: Vec<f32>,
+        steps: Vec<f32>,
+    ) -> Result<Self> {
+        Ok(Self { steps, ..Self::from_parameters(config, lambda, parameters)? })
+    }
+
     fn assemble(config: Config, layers: Layers, parameters: Vec<f32>, lambda: f32) -> Self {
         let step = |level: usize| FIRST_STEP * lambda.sqrt() * STEP_RATIO.powi(level as i32);
         let steps = (0..config.levels.len()).map(step).collect();

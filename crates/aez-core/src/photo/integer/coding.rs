@@ -35,11 +35,17 @@ struct Position {
 
 impl IntegerNetwork {
     /// Codes the latents of a picture, for each level `[channel][row][column]`, the finest level first. Returns the bytes and the
-    /// pixels that they decode to, red, green and blue of each.
+    /// pixels that they decode to, red, green and blue of each. `multiplier` is the factor of the network's steps, in units of 2^-12.
     ///
     /// # Errors
     /// [`Error::Misuse`] for latents that are not those of a picture of this size, or out of range.
-    pub fn encode(&self, height: u32, width: u32, latents: &[Vec<i32>]) -> Result<(Vec<u8>, Vec<u8>)> {
+    pub fn encode(
+        &self,
+        height: u32,
+        width: u32,
+        multiplier: u32,
+        latents: &[Vec<i32>],
+    ) -> Result<(Vec<u8>, Vec<u8>)> {
         let sizes = self.sizes(height, width);
         let is_complete = latents.len() == sizes.len()
             && sizes
@@ -52,7 +58,7 @@ impl IntegerNetwork {
         }
         let tables = Tables::get();
         let mut encoder = RangeEncoder::new();
-        let pixels = self.run(&sizes, |at| {
+        let pixels = self.run(&sizes, multiplier, |at| {
             let latent = latents[at.level][at.place];
             tables.put(&mut encoder, latent, at.location, at.scale);
             Ok(latent as i16)
@@ -64,11 +70,18 @@ impl IntegerNetwork {
     ///
     /// # Errors
     /// [`Error::Damaged`] for bytes that no encoder writes, [`Error::Limit`] before an allocation above the limits.
-    pub fn decode(&self, height: u32, width: u32, bytes: &[u8], limits: &Limits) -> Result<Vec<u8>> {
+    pub fn decode(
+        &self,
+        height: u32,
+        width: u32,
+        multiplier: u32,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<Vec<u8>> {
         limits.check_memory(self.memory(height, width))?;
         let tables = Tables::get();
         let mut decoder = RangeDecoder::new(bytes);
-        let pixels = self.run(&self.sizes(height, width), |at| {
+        let pixels = self.run(&self.sizes(height, width), multiplier, |at| {
             let latent = tables.take(&mut decoder, at.location, at.scale)?;
             if latent.abs() > LATENT_LIMIT { Err(out_of_range()) } else { Ok(latent as i16) }
         })?;
@@ -107,6 +120,7 @@ impl IntegerNetwork {
     fn run(
         &self,
         sizes: &[(usize, usize)],
+        multiplier: u32,
         mut latent: impl FnMut(Position) -> Result<i16>,
     ) -> Result<Vec<u8>> {
         let mut before: Option<(Rows<i16>, Coarser)> = None;
@@ -120,7 +134,7 @@ impl IntegerNetwork {
             let latents = interleave(&inputs, size, self.config().levels[level].channels);
             drop(inputs);
             let coarser = before.as_ref().map(|(_, coarser)| coarser);
-            let now = synthesis::run(&self.synthesis[level], &latents, coarser);
+            let now = synthesis::run(&self.synthesis[level], multiplier, &latents, coarser);
             before = Some((latents, now));
         }
         Ok(before.map(|(_, finest)| finest.pixels()).unwrap_or_default())

@@ -24,7 +24,7 @@ pub(super) const MAX_SHIFT: u8 = 24;
 
 /// A layer: for each output `(bias + sum of weight * tap) >> shift`, limited to 16 bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct IntegerLayer {
+pub(in super::super) struct IntegerLayer {
     pub outputs: usize,
     /// `[tap][output]`.
     pub weights: Vec<i16>,
@@ -34,7 +34,7 @@ pub(super) struct IntegerLayer {
 
 /// What a tap of a layer reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Source {
+pub(in super::super) enum Source {
     Latent,
     /// A value with this number of fractional bits.
     Value(u32),
@@ -102,6 +102,25 @@ impl IntegerLayer {
             }
         }
         layer
+    }
+
+    /// The weights in floating point, for outputs with `fraction` fractional bits.
+    pub fn float_weights(&self, sources: &[Source], fraction: u32) -> Vec<f32> {
+        let weight = |(index, &weight): (usize, &i16)| {
+            let output = index % self.outputs;
+            let scale = f64::from(fraction + u32::from(self.shifts[output])).exp2();
+            (f64::from(weight) * unit(sources[index / self.outputs]) / scale) as f32
+        };
+        self.weights.iter().enumerate().map(weight).collect()
+    }
+
+    /// The biases in floating point.
+    pub fn float_bias(&self, fraction: u32) -> Vec<f32> {
+        let bias = |(&bias, &shift): (&i32, &u8)| {
+            let half = if shift > 0 { 1_i64 << (shift - 1) } else { 0 };
+            ((i64::from(bias) - half) as f64 / f64::from(fraction + u32::from(shift)).exp2()) as f32
+        };
+        self.bias.iter().zip(&self.shifts).map(bias).collect()
     }
 }
 

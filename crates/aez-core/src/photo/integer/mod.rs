@@ -7,6 +7,7 @@ mod run;
 mod synthesis;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
+pub(super) use layer::IntegerLayer;
 pub use network::IntegerNetwork;

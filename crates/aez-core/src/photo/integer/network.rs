@@ -1,10 +1,13 @@
 //! The layers of a network with integer weights.
 
+use std::ops::Range;
+
 use super::{
     super::{
         config::Config,
         layers::{ContextNet, Layer, Layers, SynthesisNet, Tap},
         network::Network,
+        quality::UNCHANGED,
         synthesis::step,
     },
     layer::{IntegerLayer, Packed, Source},
@@ -84,6 +87,78 @@ impl IntegerNetwork {
             arrays.extend(round_synthesis(network, net, network.steps[level]));
         }
         Self::from_layers(network.config().clone(), arrays)
+    }
+
+    /// A network whose layers are returned by `layer` for their name and number of outputs.
+    pub(in super::super) fn from_arrays(
+        config: Config,
+        layer: impl Fn(&str, usize) -> Result<IntegerLayer>,
+    ) -> Result<Self> {
+        if !config.is_valid() {
+            return Err(Error::Model(format!("no network has the sizes {config:?}")));
+        }
+        let plans = plans(&Layers::new(&config));
+        let arrays = plans.iter().map(|plan| layer(&plan.name, plan.outputs)).collect::<Result<_>>()?;
+        Self::from_layers(config, arrays)
+    }
+
+    /// The layers with their names.
+    pub(in super::super) fn arrays(&self) -> impl Iterator<Item = (String, &IntegerLayer)> {
+        plans(&self.layers).into_iter().map(|plan| plan.name).zip(&self.arrays)
+    }
+
+    /// The network in floating point, with steps that are changed by a factor in units of 2^-12.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a `lambda` that no network has.
+    pub(in super::super) fn to_network(&self, lambda: f32, multiplier: u32) -> Result<Network> {
+        let mut parameters = vec![0.0; self.layers.parameters()];
+        let mut write = |range: &Range<usize>, values: Vec<f32>| {
+            parameters[range.clone()].iter_mut().zip(values).for_each(|(to, from)| *to = from);
+        };
+        for (level, nets) in self.layers.contexts.iter().enumerate() {
+            let (guides, bits) = (self.layers.planes[level].guides, hidden_bits(level));
+            for (net, ready) in nets.iter().zip(&self.contexts[level]) {
+                let inputs = context_sources(&net.first, guides);
+                let hidden = vec![Source::Value(bits); net.first.outputs];
+                for (layer, ready, sources) in
+                    [(&net.first, &ready.first, &inputs), (&net.second, &ready.second, &hidden)]
+                {
+                    write(&layer.weights, ready.layer.float_weights(sources, bits));
+                    write(&layer.bias, ready.layer.float_bias(bits));
+                }
+                let sources = [&hidden[..], &inputs].concat();
+                // The second output is the number of the scale.
+                let mut weights = ready.output.layer.float_weights(&sources, 0);
+                for pair in weights.as_chunks_mut::<2>().0 {
+                    *pair = [pair[0] / f32::from(1_u8 << LOCATION), pair[1] / 8.0];
+                }
+                let bypass = weights.split_off(2 * hidden.len());
+                write(&net.output.weights, weights);
+                write(&net.bypass.weights, bypass);
+                let bias = ready.output.layer.float_bias(0);
+                write(&net.output.bias, vec![bias[0] / f32::from(1_u8 << LOCATION), (bias[1] - 20.0) / 8.0]);
+            }
+        }
+        let mut steps = Vec::new();
+        for (net, ready) in self.layers.synthesis.iter().zip(&self.synthesis) {
+            steps.push(ready.scale.float_weights(&[Source::Latent], PICTURE)[0]);
+            let picture = vec![Source::Value(PICTURE); net.first.taps.len().max(3)];
+            let feature = vec![Source::Value(FEATURE); net.second.taps.len().max(net.output.taps.len())];
+            write(&net.linear, ready.linear.layer.float_weights(&picture, PICTURE));
+            for (layer, ready, sources, bits) in [
+                (&net.first, &ready.first, &picture, FEATURE),
+                (&net.second, &ready.second, &feature, FEATURE),
+                (&net.output, &ready.output, &feature, PICTURE),
+                (&net.carry, &ready.carry, &feature, FEATURE),
+            ] {
+                write(&layer.weights, ready.layer.float_weights(sources, bits));
+                write(&layer.bias, ready.layer.float_bias(bits));
+            }
+        }
+        let factor = multiplier as f32 / UNCHANGED as f32;
+        steps.iter_mut().for_each(|step| *step *= factor);
+        Network::with_steps(self.config.clone(), lambda, parameters, steps)
     }
 
     /// A network of given layers, in the order of [`plans`].
@@ -196,7 +271,7 @@ fn wide(values: &[f32]) -> Vec<f64> {
 
 fn round_context(network: &Network, net: &ContextNet, guides: usize, bits: u32) -> [IntegerLayer; 3] {
     let parameters = &network.parameters;
-    let array = |range: &std::ops::Range<usize>| wide(&parameters[range.clone()]);
+    let array = |range: &Range<usize>| wide(&parameters[range.clone()]);
     let inputs = context_sources(&net.first, guides);
     let hidden = vec![Source::Value(bits); net.first.outputs];
     let fractions = vec![bits; net.first.outputs];
@@ -214,7 +289,7 @@ fn round_context(network: &Network, net: &ContextNet, guides: usize, bits: u32) 
 
 fn round_synthesis(network: &Network, net: &SynthesisNet, initial: f32) -> [IntegerLayer; 6] {
     let parameters = &network.parameters;
-    let array = |range: &std::ops::Range<usize>| wide(&parameters[range.clone()]);
+    let array = |range: &Range<usize>| wide(&parameters[range.clone()]);
     let step = f64::from(step(net, parameters, initial));
     let layer = |layer: &Layer, from: u32, to: u32| {
         let bias = if layer.bias.is_empty() { vec![0.0; layer.outputs] } else { array(&layer.bias) };

@@ -1,7 +1,7 @@
 //! The synthesis network in integer arithmetic.
 
 use super::{
-    super::rows::Rows,
+    super::{quality::MULTIPLIER_BITS, rows::Rows},
     layer::IntegerLayer,
     network::{PICTURE, SynthesisLayers},
     run::{Plus, RELU, SIGNED, apply},
@@ -14,23 +14,30 @@ pub(super) struct Coarser {
     carry: Rows<i16>,
 }
 
-/// Latents in units of the picture.
-fn scaled(layer: &IntegerLayer, latents: &Rows<i16>) -> Rows<i16> {
-    let (weight, bias, shift) = (i32::from(layer.weights[0]), layer.bias[0], layer.shifts[0]);
+/// Latents in units of the picture, where the factor of the steps is in units of 2^-12.
+fn scaled(layer: &IntegerLayer, multiplier: u32, latents: &Rows<i16>) -> Rows<i16> {
+    let factor = i64::from(layer.weights[0]) * i64::from(multiplier);
+    let shift = u32::from(layer.shifts[0]) + MULTIPLIER_BITS;
     let mut scaled = latents.clone();
     for value in &mut scaled.values {
-        *value = ((i32::from(*value) * weight + bias) >> shift).clamp(SIGNED, 32_767) as i16;
+        let exact = i64::from(*value) * factor + (1 << (shift - 1));
+        *value = (exact >> shift).clamp(SIGNED.into(), 32_767) as i16;
     }
     scaled
 }
 
 /// Runs one level on its latents, whose edges are extended.
-pub(super) fn run(layers: &SynthesisLayers, latents: &Rows<i16>, coarser: Option<&Coarser>) -> Coarser {
+pub(super) fn run(
+    layers: &SynthesisLayers,
+    multiplier: u32,
+    latents: &Rows<i16>,
+    coarser: Option<&Coarser>,
+) -> Coarser {
     let (enlarged, carried) = match coarser {
         Some(coarser) => (Plus::Cubic(&coarser.picture), Plus::Linear(&coarser.carry)),
         None => (Plus::Nothing, Plus::Nothing),
     };
-    let latents = scaled(&layers.scale, latents);
+    let latents = scaled(&layers.scale, multiplier, latents);
     let picture = apply(&layers.linear, &[&latents], enlarged, SIGNED);
     let first = apply(&layers.first, &[&latents, &picture], carried, RELU);
     let features = apply(&layers.second, &[&first], Plus::Nothing, RELU);

@@ -7,6 +7,7 @@ use super::super::{
     fit::fit,
     network::Network,
     objective,
+    quality::UNCHANGED,
     target::{Target, to_rgb},
     tests::{picture, small_network},
     train::{Recipe, Trainer},
@@ -14,7 +15,7 @@ use super::super::{
 use super::IntegerNetwork;
 use crate::limits::Limits;
 
-fn trained() -> Network {
+pub(in super::super) fn trained() -> Network {
     let target = Target::new(&picture(48, 40)).unwrap();
     let network = Network::new(small_network().config().clone(), 0.01, 1).unwrap();
     let mut trainer = Trainer::new(network, vec![target], Recipe::default());
@@ -31,8 +32,8 @@ fn pictures_survive_a_round_trip_and_look_as_in_floating_point() {
     for (width, height) in [(48, 40), (1, 1), (2, 5), (33, 17), (16, 64)] {
         let target = Target::new(&picture(width, height)).unwrap();
         let fitted = fit(&network, &target, 20);
-        let (bytes, shown) = integer.encode(height, width, &fitted.latents).unwrap();
-        let decoded = integer.decode(height, width, &bytes, &Limits::default()).unwrap();
+        let (bytes, shown) = integer.encode(height, width, UNCHANGED, &fitted.latents).unwrap();
+        let decoded = integer.decode(height, width, UNCHANGED, &bytes, &Limits::default()).unwrap();
         assert_eq!(decoded, shown);
         let expected = fitted.bits_per_pixel * f64::from(width * height) / 8.0;
         assert!(
@@ -61,11 +62,11 @@ fn any_latents_survive_a_round_trip() {
             let latents: Vec<Vec<i32>> = levels
                 .map(|level| (0..count(level)).map(|_| rng.random_range(-limit..=limit)).collect())
                 .collect();
-            let (bytes, shown) = integer.encode(height, width, &latents).unwrap();
-            assert_eq!(integer.decode(height, width, &bytes, &Limits::default()).unwrap(), shown);
+            let (bytes, shown) = integer.encode(height, width, UNCHANGED, &latents).unwrap();
+            assert_eq!(integer.decode(height, width, UNCHANGED, &bytes, &Limits::default()).unwrap(), shown);
         }
     }
-    assert!(integer.encode(4, 4, &[vec![], vec![], vec![]]).is_err());
+    assert!(integer.encode(4, 4, UNCHANGED, &[vec![], vec![], vec![]]).is_err());
 }
 
 #[test]
@@ -73,24 +74,24 @@ fn damaged_payloads_do_not_panic() {
     let integer = IntegerNetwork::new(&trained()).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let latents = fit(&trained(), &Target::new(&picture(20, 15)).unwrap(), 5).latents;
-    let (bytes, _) = integer.encode(15, 20, &latents).unwrap();
+    let (bytes, _) = integer.encode(15, 20, UNCHANGED, &latents).unwrap();
     for length in 0..bytes.len() {
-        drop(integer.decode(15, 20, &bytes[..length], &Limits::default()));
+        drop(integer.decode(15, 20, UNCHANGED, &bytes[..length], &Limits::default()));
     }
     for _ in 0..300 {
         let count = rng.random_range(0..200);
         let random: Vec<u8> = (0..count).map(|_| rng.random_range(0..=255)).collect();
         let (height, width) = (rng.random_range(1..40), rng.random_range(1..40));
-        drop(integer.decode(height, width, &random, &Limits::default()));
+        drop(integer.decode(height, width, UNCHANGED, &random, &Limits::default()));
     }
-    assert!(integer.decode(15, 20, &[&bytes[..], &[1]].concat(), &Limits::default()).is_err());
+    assert!(integer.decode(15, 20, UNCHANGED, &[&bytes[..], &[1]].concat(), &Limits::default()).is_err());
 }
 
 #[test]
 fn limits_come_before_allocations() {
     let integer = IntegerNetwork::new(&small_network()).unwrap();
     let limits = Limits::NONE.with_max_memory(1 << 20);
-    assert!(integer.decode(1 << 20, 1 << 20, &[], &limits).is_err());
-    assert!(integer.decode(u32::MAX, u32::MAX, &[], &limits).is_err());
+    assert!(integer.decode(1 << 20, 1 << 20, UNCHANGED, &[], &limits).is_err());
+    assert!(integer.decode(u32::MAX, u32::MAX, UNCHANGED, &[], &limits).is_err());
     assert!(integer.memory(u32::MAX, u32::MAX) > 1 << 60);
 }
