@@ -1,7 +1,7 @@
-//! Trains a network of the photo family on square pictures, and prints the loss of the first eight pictures each ten seconds.
+//! Trains a model of the photo family on square pictures, and prints the loss of the first eight pictures every ten seconds.
 //!
-//! Arguments: a file, minutes, lambda, and a file for the network's weights. The file with the pictures has their number and their edge
-//! as four bytes each, the lowest first, then their red, green and blue bytes.
+//! Arguments: a file with pictures, minutes, a quality, and the model file to write. The file with the pictures has their number and
+//! their edge as four bytes each, the lowest first, then their red, green and blue bytes.
 
 use std::{
     error::Error,
@@ -10,19 +10,20 @@ use std::{
 };
 
 use aez_core::{
-    Picture,
-    photo::{Config, Network, Recipe, Target, Trainer},
+    Picture, Quality,
+    photo::{Config, Network, PhotoModel, Recipe, Target, Trainer, lambda},
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [file, minutes, lambda, weights] = &arguments[..] else {
-        return Err("arguments: a file with pictures, minutes, lambda, and a file for the weights".into());
+    let [pictures, minutes, quality, model] = &arguments[..] else {
+        return Err("arguments: a file with pictures, minutes, a quality, and the model file".into());
     };
-    let network = Network::new(Config::default(), lambda.parse()?, 0)?;
+    let quality = Quality::new(quality.parse()?)?;
+    let network = Network::new(Config::default(), lambda(quality), 0)?;
     let (context, synthesis) = network.config().multiplications();
-    println!("{context:.0} and {synthesis:.0} multiplications a pixel");
-    let mut trainer = Trainer::new(network, read(&fs::read(file)?)?, Recipe::default());
+    println!("multiplications a pixel: {context:.0} for the context model, {synthesis:.0} for the synthesis");
+    let mut trainer = Trainer::new(network, read(&fs::read(pictures)?)?, Recipe::default());
     let time = Duration::from_secs_f64(60.0 * minutes.parse::<f64>()?);
     let (start, mut shown) = (Instant::now(), 0);
     while start.elapsed() < time {
@@ -35,8 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{shown}0 s, step {steps}: loss {loss:.3}, {bits:.3} bits a pixel, {decibels:.2} dB");
         }
     }
-    let bytes: Vec<u8> = trainer.network().parameters().iter().flat_map(|x| x.to_le_bytes()).collect();
-    fs::write(weights, bytes)?;
+    fs::write(model, PhotoModel::to_bytes(&[(quality, trainer.network())])?)?;
     Ok(())
 }
 

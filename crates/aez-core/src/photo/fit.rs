@@ -2,6 +2,7 @@
 
 use super::{
     adam::{Adam, Decay},
+    integer::LATENT_LIMIT,
     network::Network,
     objective::{self, Cost},
     quantize::Rounding,
@@ -41,7 +42,8 @@ pub fn fit(network: &Network, target: &Target, steps: usize) -> Fitted {
 }
 
 fn fitted(latents: &[Vec<f32>], cost: &Cost) -> Fitted {
-    let latents = latents.iter().map(|level| level.iter().map(|x| x.round() as i32).collect()).collect();
+    let integer = |x: &f32| (x.round() as i32).clamp(-LATENT_LIMIT, LATENT_LIMIT);
+    let latents = latents.iter().map(|level| level.iter().map(integer).collect()).collect();
     Fitted { latents, bits_per_pixel: cost.bits_per_pixel(), error: cost.error }
 }
 

@@ -62,8 +62,8 @@ fn latents(network: &Network, target: &Target) -> Vec<Vec<f32>> {
 
 /// Compares a derivative with differences of the loss, of which the best of several distances counts.
 fn check(name: &str, derivative: f64, at: impl Fn(f32) -> f64) {
-    let found =
-        [3e-3f32, 1e-3, 3e-4, 1e-4].map(|distance| (at(distance) - at(-distance)) / f64::from(2.0 * distance));
+    let found = [3e-3f32, 1e-3, 3e-4, 1e-4]
+        .map(|distance| (at(distance) - at(-distance)) / f64::from(2.0 * distance));
     let error = found.iter().map(|found| (found - derivative).abs()).fold(f64::INFINITY, f64::min);
     assert!(error < 0.01 * derivative.abs() + 0.25, "{name}: {derivative} and {found:?}");
 }

@@ -9,5 +9,5 @@ mod tables;
 #[cfg(test)]
 pub(super) mod tests;
 
-pub(super) use layer::IntegerLayer;
+pub(super) use layer::{IntegerLayer, LATENT_LIMIT};
 pub use network::IntegerNetwork;

@@ -113,51 +113,18 @@ impl IntegerNetwork {
     /// [`Error::Model`] for a `lambda` that no network has.
     pub(in super::super) fn to_network(&self, lambda: f32, multiplier: u32) -> Result<Network> {
         let mut parameters = vec![0.0; self.layers.parameters()];
-        let mut write = |range: &Range<usize>, values: Vec<f32>| {
-            parameters[range.clone()].iter_mut().zip(values).for_each(|(to, from)| *to = from);
-        };
         for (level, nets) in self.layers.contexts.iter().enumerate() {
             let (guides, bits) = (self.layers.planes[level].guides, hidden_bits(level));
             for (net, ready) in nets.iter().zip(&self.contexts[level]) {
-                let inputs = context_sources(&net.first, guides);
-                let hidden = vec![Source::Value(bits); net.first.outputs];
-                for (layer, ready, sources) in
-                    [(&net.first, &ready.first, &inputs), (&net.second, &ready.second, &hidden)]
-                {
-                    write(&layer.weights, ready.layer.float_weights(sources, bits));
-                    write(&layer.bias, ready.layer.float_bias(bits));
-                }
-                let sources = [&hidden[..], &inputs].concat();
-                // The second output is the number of the scale.
-                let mut weights = ready.output.layer.float_weights(&sources, 0);
-                for pair in weights.as_chunks_mut::<2>().0 {
-                    *pair = [pair[0] / f32::from(1_u8 << LOCATION), pair[1] / 8.0];
-                }
-                let bypass = weights.split_off(2 * hidden.len());
-                write(&net.output.weights, weights);
-                write(&net.bypass.weights, bypass);
-                let bias = ready.output.layer.float_bias(0);
-                write(&net.output.bias, vec![bias[0] / f32::from(1_u8 << LOCATION), (bias[1] - 20.0) / 8.0]);
-            }
-        }
-        let mut steps = Vec::new();
-        for (net, ready) in self.layers.synthesis.iter().zip(&self.synthesis) {
-            steps.push(ready.scale.float_weights(&[Source::Latent], PICTURE)[0]);
-            let picture = vec![Source::Value(PICTURE); net.first.taps.len().max(3)];
-            let feature = vec![Source::Value(FEATURE); net.second.taps.len().max(net.output.taps.len())];
-            write(&net.linear, ready.linear.layer.float_weights(&picture, PICTURE));
-            for (layer, ready, sources, bits) in [
-                (&net.first, &ready.first, &picture, FEATURE),
-                (&net.second, &ready.second, &feature, FEATURE),
-                (&net.output, &ready.output, &feature, PICTURE),
-                (&net.carry, &ready.carry, &feature, FEATURE),
-            ] {
-                write(&layer.weights, ready.layer.float_weights(sources, bits));
-                write(&layer.bias, ready.layer.float_bias(bits));
+                restore_context(net, ready, guides, bits, &mut parameters);
             }
         }
         let factor = multiplier as f32 / UNCHANGED as f32;
-        steps.iter_mut().for_each(|step| *step *= factor);
+        let mut steps = Vec::new();
+        for (net, ready) in self.layers.synthesis.iter().zip(&self.synthesis) {
+            restore_synthesis(net, ready, &mut parameters);
+            steps.push(factor * ready.scale.float_weights(&[Source::Latent], PICTURE)[0]);
+        }
         Network::with_steps(self.config.clone(), lambda, parameters, steps)
     }
 
@@ -305,4 +272,51 @@ fn round_synthesis(network: &Network, net: &SynthesisNet, initial: f32) -> [Inte
         layer(&net.output, FEATURE, PICTURE),
         layer(&net.carry, FEATURE, FEATURE),
     ]
+}
+
+fn write(range: &Range<usize>, values: &[f32], parameters: &mut [f32]) {
+    parameters[range.clone()].copy_from_slice(&values[..range.len()]);
+}
+
+/// The inverse of [`round_context`].
+fn restore_context(
+    net: &ContextNet,
+    ready: &ContextLayers,
+    guides: usize,
+    bits: u32,
+    parameters: &mut [f32],
+) {
+    let inputs = context_sources(&net.first, guides);
+    let hidden = vec![Source::Value(bits); net.first.outputs];
+    for (layer, ready, sources) in
+        [(&net.first, &ready.first, &inputs), (&net.second, &ready.second, &hidden)]
+    {
+        write(&layer.weights, &ready.layer.float_weights(sources, bits), parameters);
+        write(&layer.bias, &ready.layer.float_bias(bits), parameters);
+    }
+    let mut weights = ready.output.layer.float_weights(&[&hidden[..], &inputs].concat(), 0);
+    let scale = f32::from(1_u8 << LOCATION);
+    for pair in weights.as_chunks_mut::<2>().0 {
+        *pair = [pair[0] / scale, pair[1] / 8.0];
+    }
+    write(&net.output.weights, &weights, parameters);
+    write(&net.bypass.weights, &weights[2 * hidden.len()..], parameters);
+    let bias = ready.output.layer.float_bias(0);
+    write(&net.output.bias, &[bias[0] / scale, (bias[1] - 20.0) / 8.0], parameters);
+}
+
+/// The inverse of [`round_synthesis`], but for the steps.
+fn restore_synthesis(net: &SynthesisNet, ready: &SynthesisLayers, parameters: &mut [f32]) {
+    let colours = vec![Source::Value(PICTURE); net.linear.len() / 3];
+    write(&net.linear, &ready.linear.layer.float_weights(&colours, PICTURE), parameters);
+    for (layer, ready, from, to) in [
+        (&net.first, &ready.first, PICTURE, FEATURE),
+        (&net.second, &ready.second, FEATURE, FEATURE),
+        (&net.output, &ready.output, FEATURE, PICTURE),
+        (&net.carry, &ready.carry, FEATURE, FEATURE),
+    ] {
+        let sources = vec![Source::Value(from); layer.taps.len()];
+        write(&layer.weights, &ready.layer.float_weights(&sources, to), parameters);
+        write(&layer.bias, &ready.layer.float_bias(to), parameters);
+    }
 }

@@ -95,3 +95,19 @@ fn limits_come_before_allocations() {
     assert!(integer.decode(u32::MAX, u32::MAX, UNCHANGED, &[], &limits).is_err());
     assert!(integer.memory(u32::MAX, u32::MAX) > 1 << 60);
 }
+
+#[test]
+fn integers_give_back_the_network() {
+    let network = trained();
+    let integer = IntegerNetwork::new(&network).unwrap();
+    let restored = integer.to_network(network.lambda(), UNCHANGED).unwrap();
+    let target = Target::new(&picture(30, 20)).unwrap();
+    let latents = fit(&network, &target, 5).latents;
+    let latents: Vec<Vec<f32>> =
+        latents.iter().map(|level| level.iter().map(|&x| x as f32).collect()).collect();
+    let [a, b] = [&network, &restored].map(|network| objective::measure(network, &target, &latents).0);
+    let loss = network.lambda();
+    assert!((a.loss(loss) / b.loss(loss) - 1.0).abs() < 0.01, "{a:?} {b:?}");
+    let doubled = integer.to_network(network.lambda(), 2 * UNCHANGED).unwrap();
+    assert!(doubled.steps.iter().zip(&restored.steps).all(|(a, b)| (a / b - 2.0).abs() < 1e-5));
+}
