@@ -221,6 +221,18 @@ struct Backward {
     taps: Vec<f32>,
 }
 
+impl Backward {
+    fn new(sweep: &Sweep<'_>) -> Self {
+        Self {
+            latents: vec![0.0; sweep.step],
+            out: vec![0.0; sweep.out.len()],
+            two: vec![0.0; sweep.two.len()],
+            one: vec![0.0; sweep.one.len()],
+            taps: vec![0.0; sweep.taps.len() * sweep.step],
+        }
+    }
+}
+
 impl<'a> Sweep<'a> {
     fn new(context: &'a Context<'a>, net: &'a ContextNet) -> Self {
         let step = context.inputs.columns.next_multiple_of(LANES);
@@ -243,48 +255,48 @@ impl<'a> Sweep<'a> {
         gradient: &mut Option<Part<'_>>,
         with_weights: bool,
     ) -> BandResult {
-        let (net, step) = (self.net, self.step);
+        let net = self.net;
         let (dy, dx) = PASSES[net.pass];
         let (height, width) = self.context.size;
         let columns = (width - dx.min(width)).div_ceil(2);
         let mut sums = with_weights.then(|| layers_of(net).map(Sums::new));
         let mut bits = 0.0;
-        let mut back = Backward {
-            latents: vec![0.0; step],
-            out: vec![0.0; 2 * step],
-            two: vec![0.0; self.two.len()],
-            one: vec![0.0; self.one.len()],
-            taps: vec![0.0; self.taps.len() * step],
-        };
-        for y in rows {
-            if 2 * y + dy >= height {
-                continue;
-            }
+        let mut back = Backward::new(self);
+        for y in rows.filter(|y| 2 * y + dy < height) {
             let taps = self.forward(y);
-            let own = net.channel * PASSES.len() + net.pass;
-            let (locations, scales) = self.out.split_at(step);
-            let (location_gradients, scale_gradients) = back.out.split_at_mut(step);
-            let mut row = laplace::Row {
-                latents: &self.context.inputs.row(own, y)[..columns],
-                locations,
-                scales,
-                latent_gradients: &mut back.latents,
-                location_gradients,
-                scale_gradients,
-                bits: 0.0,
-            };
-            laplace::rate(&mut row);
-            bits += f64::from(row.bits);
+            bits += f64::from(self.score(y, columns, &mut back));
             let Some(part) = gradient else { continue };
             self.backward(&taps, &mut back, sums.as_mut());
-            let here = self.context.inputs.place(own, y as isize, 0) - part.start;
-            add_scaled(&back.latents[..columns], 1.0, &mut part.values[here..]);
-            for (tap, place) in back.taps.chunks_exact(step).zip(&taps) {
+            let own = self.context.inputs.place(self.own(), y as isize, 0) - part.start;
+            add_scaled(&back.latents[..columns], 1.0, &mut part.values[own..]);
+            for (tap, place) in back.taps.chunks_exact(self.step).zip(&taps) {
                 add_scaled(&tap[..columns], 1.0, &mut part.values[place - part.start..]);
             }
         }
         let weights = sums.iter().flatten().map(Sums::totals).collect();
         BandResult { bits, weights }
+    }
+
+    /// The plane of the latents that the network predicts.
+    fn own(&self) -> usize {
+        self.net.channel * PASSES.len() + self.net.pass
+    }
+
+    /// The bits of a row that was computed, of which `columns` exist, and their derivatives.
+    fn score(&self, y: usize, columns: usize, back: &mut Backward) -> f32 {
+        let (locations, scales) = self.out.split_at(self.step);
+        let (location_gradients, scale_gradients) = back.out.split_at_mut(self.step);
+        let mut row = laplace::Row {
+            latents: &self.context.inputs.row(self.own(), y)[..columns],
+            locations,
+            scales,
+            latent_gradients: &mut back.latents,
+            location_gradients,
+            scale_gradients,
+            bits: 0.0,
+        };
+        laplace::rate(&mut row);
+        row.bits
     }
 
     /// Computes a row, and returns the places of its taps.

@@ -98,12 +98,18 @@ impl Trainer {
     }
 
     /// How often the latents of a picture have been updated.
+    ///
+    /// # Panics
+    /// When there are fewer pictures.
     #[must_use]
     pub fn updates(&self, picture: usize) -> u32 {
         self.examples[picture].updates
     }
 
     /// Replaces a picture by another one, so that a training sees more pictures than it holds.
+    ///
+    /// # Panics
+    /// When there are fewer pictures.
     pub fn replace(&mut self, picture: usize, target: Target) {
         self.examples[picture] = Example::new(&self.network, target);
     }
