@@ -16,7 +16,7 @@ use crate::{
 pub struct FileInfo {
     /// Version of the format.
     pub format_version: u8,
-    /// Number of the model's family: 0 is the tiled one.
+    /// Number of the model's family: 0 is the tiled one, 3 that of photographs.
     pub family: u8,
     /// Name of the family, where it is known.
     pub family_name: Option<&'static str>,

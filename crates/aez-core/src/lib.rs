@@ -37,6 +37,8 @@ mod limits;
 mod model;
 pub mod nn;
 mod parallel;
+#[doc(hidden)]
+pub mod photo;
 pub mod picture;
 pub mod preview;
 pub mod symbols;

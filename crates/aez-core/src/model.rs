@@ -4,6 +4,7 @@ use crate::{
     codec::Codec,
     container::{Family, ModelId},
     error::Result,
+    photo::PhotoModel,
     tiled::TiledModel,
 };
 
@@ -23,6 +24,9 @@ impl Model {
     /// # Errors
     /// [`Error::Model`](crate::Error::Model) when the bytes are not a usable model.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        if PhotoModel::is_family_of(&bytes) {
+            return PhotoModel::from_bytes(&bytes).map(Self::custom);
+        }
         TiledModel::from_bytes(bytes).map(Self::from)
     }
 
@@ -31,6 +35,9 @@ impl Model {
     /// # Errors
     /// As for [`Model::from_bytes`].
     pub fn from_static(bytes: &'static [u8]) -> Result<Self> {
+        if PhotoModel::is_family_of(bytes) {
+            return PhotoModel::from_bytes(bytes).map(Self::custom);
+        }
         TiledModel::from_static(bytes).map(Self::from)
     }
 

@@ -49,7 +49,8 @@ impl<'m> Encoder<'m> {
     /// Sets how long the encoder searches for a better representation of each picture, from 0 (no search, the default) to 9. Larger
     /// values are taken as 9.
     ///
-    /// In the tiled family, effort `n` computes the decoder's gradient `3 n²` times for each tile.
+    /// In the tiled family, effort `n` computes the decoder's gradient `3 n²` times for each tile. In the photo family, it computes it
+    /// `16 + 20 n²` times, which takes about one second each time for a megapixel.
     #[must_use]
     pub fn effort(mut self, effort: u8) -> Self {
         self.effort = effort.min(9);

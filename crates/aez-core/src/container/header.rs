@@ -51,6 +51,8 @@ pub struct Family(u8);
 impl Family {
     /// Tiles that are encoded separately by a convolutional autoencoder: see [`tiled`](crate::tiled).
     pub const TILED: Self = Self(0);
+    /// Photographs, as pyramids of latents.
+    pub const PHOTO: Self = Self(3);
 
     /// A family by its number.
     ///
@@ -72,7 +74,11 @@ impl Family {
     /// The name of a family that this version of the library knows.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
-        (self == Self::TILED).then_some("tiled")
+        match self {
+            Self::TILED => Some("tiled"),
+            Self::PHOTO => Some("photo"),
+            _ => None,
+        }
     }
 
     /// The error for a file of a family that cannot be decoded here.

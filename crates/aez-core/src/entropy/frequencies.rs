@@ -76,7 +76,7 @@ impl Frequencies {
     }
 
     /// From cumulative frequencies, which are known to be valid.
-    pub(super) fn from_cumulative(first: i32, cumulative: Vec<u32>) -> Self {
+    pub(crate) fn from_cumulative(first: i32, cumulative: Vec<u32>) -> Self {
         Self { first, cumulative }
     }
 

@@ -12,11 +12,13 @@
 pub mod conv;
 mod direct;
 mod gradient;
+pub(crate) mod integer;
 mod kernel;
 pub mod linear;
 mod narrow;
 mod scratch;
 mod simd;
+pub(crate) mod taps;
 mod winograd;
 
 #[cfg(test)]

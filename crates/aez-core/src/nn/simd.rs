@@ -139,6 +139,8 @@ pub(super) trait Simd {
     unsafe fn scale(a: Self::Block, factor: f32) -> Self::Block;
     /// `a * factor + b`.
     unsafe fn mul_add(a: Self::Block, factor: f32, b: Self::Block) -> Self::Block;
+    /// `sum + a * b`.
+    unsafe fn product_add(sum: Self::Block, a: Self::Block, b: Self::Block) -> Self::Block;
     /// `max(block, 0)`.
     unsafe fn relu(block: Self::Block) -> Self::Block;
 }
@@ -185,6 +187,10 @@ impl Simd for Scalar {
     #[inline(always)]
     unsafe fn mul_add(a: Self::Block, factor: f32, b: Self::Block) -> Self::Block {
         std::array::from_fn(|i| a[i] * factor + b[i])
+    }
+    #[inline(always)]
+    unsafe fn product_add(sum: Self::Block, a: Self::Block, b: Self::Block) -> Self::Block {
+        std::array::from_fn(|i| sum[i] + a[i] * b[i])
     }
     #[inline(always)]
     unsafe fn relu(block: Self::Block) -> Self::Block {
@@ -272,6 +278,13 @@ macro_rules! x86 {
                     }
                 }
                 a
+            }
+            #[inline(always)]
+            unsafe fn product_add(mut sum: Self::Block, a: Self::Block, b: Self::Block) -> Self::Block {
+                for i in 0..$count {
+                    sum[i] = unsafe { std::arch::x86_64::$fma(a[i], b[i], sum[i]) };
+                }
+                sum
             }
             #[inline(always)]
             unsafe fn relu(mut block: Self::Block) -> Self::Block {

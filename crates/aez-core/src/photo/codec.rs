@@ -1,0 +1,151 @@
+//! The photo family as a [`Codec`].
+
+use std::borrow::Cow;
+
+use super::{fit::fit, model::PhotoModel, target::Target};
+use crate::{
+    codec::{Analysis, Codec, Payload, Settings},
+    container::{Family, Header, ModelId},
+    entropy::Coder,
+    error::{Error, Result},
+    limits::Limits,
+    picture::Picture,
+};
+
+/// Steps of optimization without effort.
+const FEWEST_STEPS: usize = 16;
+
+/// Steps of optimization with an effort from 1 to 9.
+fn steps(effort: u8) -> usize {
+    FEWEST_STEPS + 20 * usize::from(effort).pow(2)
+}
+
+impl Codec for PhotoModel {
+    fn family(&self) -> Family {
+        Family::PHOTO
+    }
+
+    fn id(&self) -> ModelId {
+        PhotoModel::id(self)
+    }
+
+    fn info(&self) -> serde_json::Value {
+        serde_json::json!({
+            "model_id": self.id().to_string(),
+            "family": "photo",
+            "decoder_parameters": self.parameters(),
+            "qualities": self.qualities(),
+        })
+    }
+
+    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>> {
+        let target = Target::new(&picture)?;
+        Ok(Box::new(AnalysedPhoto { model: self, target, steps: FEWEST_STEPS }))
+    }
+
+    fn memory(&self, header: &Header) -> u64 {
+        self.network(header.quality).0.memory(header.height, header.width)
+    }
+
+    fn decode(&self, header: &Header, payload: &[u8], limits: &Limits) -> Result<Vec<u8>> {
+        if header.coder != Coder::Range {
+            return Err(Error::damaged("photographs are coded by the range coder only"));
+        }
+        let (network, multiplier) = self.network(header.quality);
+        let mut pixels = network.decode(header.height, header.width, multiplier, payload, limits)?;
+        if header.gray {
+            gray(&mut pixels);
+        }
+        Ok(pixels)
+    }
+}
+
+/// Replaces the three values of each pixel by their rounded mean.
+fn gray(pixels: &mut [u8]) {
+    for pixel in pixels.as_chunks_mut::<3>().0 {
+        let sum: u16 = pixel.iter().map(|&value| u16::from(value)).sum();
+        pixel.fill(((2 * sum + 3) / 6) as u8);
+    }
+}
+
+/// A picture whose latents are found anew for each quality.
+struct AnalysedPhoto<'a> {
+    model: &'a PhotoModel,
+    target: Target,
+    steps: usize,
+}
+
+impl Analysis for AnalysedPhoto<'_> {
+    fn encode(&self, settings: &Settings) -> Result<Payload> {
+        let float = self.model.float_network(settings.quality, settings.rate_weight)?;
+        let fitted = fit(&float, &self.target, self.steps);
+        let (network, multiplier) = self.model.network(settings.quality);
+        let (height, width) = (self.target.rows() as u32, self.target.columns() as u32);
+        let (bytes, _) = network.encode(height, width, multiplier, &fitted.latents)?;
+        Ok(Payload { coder: Coder::Range, bytes })
+    }
+
+    fn refine(&self, _: &Settings, effort: u8) -> Result<Option<Box<dyn Analysis + '_>>> {
+        let target = self.target.clone();
+        Ok(Some(Box::new(AnalysedPhoto { model: self.model, target, steps: steps(effort) })))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        integer::tests::trained,
+        tests::{picture, small_network},
+    };
+    use super::*;
+    use crate::{Decoder, Encoder, Model, picture::psnr, symbols::Quality};
+
+    fn model() -> Model {
+        let quality = |q| Quality::new(q).unwrap();
+        let network = trained();
+        let bytes = PhotoModel::to_bytes(&[(quality(60), &network), (quality(26), &network)]).unwrap();
+        Model::from_bytes(bytes).unwrap()
+    }
+
+    #[test]
+    fn files_survive_a_round_trip_and_effort_improves_them() {
+        let model = model();
+        for gray in [false, true] {
+            let mut original = picture(40, 27);
+            if gray {
+                original.rgb.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| *pixel = [pixel[0]; 3]);
+                original = original.with_gray(true);
+            }
+            let quality = |q| Encoder::new(&model).quality(Quality::new(q).unwrap());
+            let shown = |file: &[u8]| psnr(&original, &Decoder::new(&model).decode(file).unwrap()).unwrap();
+            let low = quality(10).encode(&original).unwrap();
+            let high = quality(80).encode(&original).unwrap();
+            assert!(low.len() < high.len() && shown(&low) < shown(&high));
+            let better = quality(26).effort(3).encode(&original).unwrap();
+            let loss = |file: &[u8]| {
+                let mse = 10_f64.powf(-0.1 * shown(file));
+                8.0 * file.len() as f64 / (40.0 * 27.0)
+                    + mse / f64::from(super::super::lambda(Quality::new(26).unwrap()))
+            };
+            assert!(loss(&better) < loss(&quality(26).encode(&original).unwrap()));
+        }
+    }
+
+    #[test]
+    fn damaged_model_files_are_errors() {
+        let quality = Quality::new(41).unwrap();
+        let bytes = PhotoModel::to_bytes(&[(quality, &small_network())]).unwrap();
+        for length in (0..bytes.len()).step_by(97) {
+            assert!(PhotoModel::from_bytes(&bytes[..length]).is_err());
+        }
+        let pair = (quality, &small_network());
+        assert!(PhotoModel::to_bytes(&[pair, pair]).is_err() && PhotoModel::to_bytes(&[]).is_err());
+        let mut other = bytes.clone();
+        let last = other.len() - 1;
+        other[last] ^= 0x40;
+        assert!(
+            PhotoModel::from_bytes(&other).map(|model| model.id()).ok()
+                != Some(PhotoModel::from_bytes(&bytes).unwrap().id())
+        );
+    }
+}

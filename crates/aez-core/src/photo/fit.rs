@@ -1,0 +1,77 @@
+//! The latents of one picture, found by the gradient of the decoder.
+
+use super::{
+    adam::{Adam, Decay},
+    integer::LATENT_LIMIT,
+    network::Network,
+    objective::{self, Cost},
+    quantize::Rounding,
+    target::Target,
+};
+
+/// How fast the averages of the latents' optimizer forget.
+pub(super) const DECAY: Decay = Decay { mean: 0.9, square: 0.97 };
+
+/// Latents of a picture, and what they cost.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// For each level, the finest first: integers, `[channel][row][column]`.
+    pub latents: Vec<Vec<i32>>,
+    /// Bits for each pixel under the context model.
+    pub bits_per_pixel: f64,
+    /// Mean squared error of the pixels, red, green and blue in [0, 1].
+    pub error: f64,
+}
+
+/// Latents of a picture after `steps` steps of optimization, from those of a Laplacian pyramid.
+#[must_use]
+pub fn fit(network: &Network, target: &Target, steps: usize) -> Fitted {
+    let mut latents = initial(network, target);
+    let mut adams: Vec<Adam> = latents.iter().map(|level| Adam::new(level.len())).collect();
+    for step in 0..steps {
+        let part = step as f32 / steps as f32;
+        let (rounded, slopes) = round(&latents, Rounding::at(part), step as u32);
+        let (_, mut gradients) = objective::gradient(network, target, &rounded, None);
+        for (level, adam) in adams.iter_mut().enumerate() {
+            through(&mut gradients[level], &slopes[level]);
+            adam.update(&mut latents[level], &gradients[level], rate(part), DECAY, step as u32);
+        }
+    }
+    let (cost, _) = objective::measure(network, target, &latents);
+    fitted(&latents, &cost)
+}
+
+fn fitted(latents: &[Vec<f32>], cost: &Cost) -> Fitted {
+    let integer = |x: &f32| (x.round() as i32).clamp(-LATENT_LIMIT, LATENT_LIMIT);
+    let latents = latents.iter().map(|level| level.iter().map(integer).collect()).collect();
+    Fitted { latents, bits_per_pixel: cost.bits_per_pixel(), error: cost.error }
+}
+
+/// The latents that the optimization begins with.
+pub(super) fn initial(network: &Network, target: &Target) -> Vec<Vec<f32>> {
+    let channels: Vec<usize> = network.config().levels.iter().map(|level| level.channels).collect();
+    target.pyramid(&channels, &network.steps)
+}
+
+/// The learning rate of latents after a part of the optimization, 0 to 1, in steps of the latents.
+pub(super) fn rate(part: f32) -> f32 {
+    0.08 * half_cosine(part) + 0.002
+}
+
+/// Falls from 1 to 0.
+pub(super) fn half_cosine(part: f32) -> f32 {
+    0.5 + 0.5 * (std::f32::consts::PI * part).cos()
+}
+
+/// Rounds the latents of all levels softly; see [`Rounding::soft`].
+pub(super) fn round(latents: &[Vec<f32>], rounding: Rounding, seed: u32) -> (Vec<Vec<f32>>, Vec<Vec<f32>>) {
+    let one = |(level, latents): (usize, &Vec<f32>)| {
+        rounding.soft(latents, seed.wrapping_mul(0x9E37_79B1).wrapping_add(level as u32) << 3)
+    };
+    latents.iter().enumerate().map(one).unzip()
+}
+
+/// Multiplies gradients of rounded latents by the derivatives of the rounding.
+pub(super) fn through(gradients: &mut [f32], slopes: &[f32]) {
+    gradients.iter_mut().zip(slopes).for_each(|(gradient, slope)| *gradient *= slope);
+}

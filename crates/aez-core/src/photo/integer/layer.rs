@@ -1,0 +1,203 @@
+//! Layers with integer weights.
+
+use super::super::{
+    layers::Tap,
+    linear::places,
+    rows::{MARGIN, Rows},
+};
+use crate::{
+    error::{Error, Result},
+    nn::{
+        integer::{IntegerMap, SumsMut, accumulate},
+        taps::{LANES, vectorized},
+    },
+};
+
+/// Bound of the absolute value of a latent.
+pub(in super::super) const LATENT_LIMIT: i32 = 4095;
+/// Bound of the absolute value of everything else that a layer reads.
+const VALUE_LIMIT: i64 = 1 << 15;
+/// Bound of the absolute value of a sum. What is added after the shift is below 2^17.
+const MAX_SUM: i64 = i32::MAX as i64 - (1 << 17);
+/// Largest shift of a sum.
+pub(super) const MAX_SHIFT: u8 = 24;
+
+/// A layer: for each output `(bias + sum of weight * tap) >> shift`, limited to 16 bits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in super::super) struct IntegerLayer {
+    pub outputs: usize,
+    /// `[tap][output]`.
+    pub weights: Vec<i16>,
+    pub bias: Vec<i32>,
+    pub shifts: Vec<u8>,
+}
+
+/// What a tap of a layer reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Source {
+    Latent,
+    /// A value with this number of fractional bits.
+    Value(u32),
+}
+
+impl IntegerLayer {
+    /// A layer without outputs.
+    pub fn empty() -> Self {
+        Self { outputs: 0, weights: Vec::new(), bias: Vec::new(), shifts: Vec::new() }
+    }
+
+    /// Checks that no sum exceeds 32 bits. `sources` are those of the taps.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if one might.
+    pub fn check(&self, sources: &[Source], name: &str) -> Result<()> {
+        let Self { outputs, weights, bias, shifts } = self;
+        let is_complete = bias.len() == *outputs && shifts.len() == *outputs;
+        if !is_complete || weights.len() != sources.len() * outputs {
+            return Err(Error::Model(format!("layer {name} has the wrong size")));
+        }
+        for output in 0..*outputs {
+            let sum: i64 = sources
+                .iter()
+                .enumerate()
+                .map(|(tap, &source)| i64::from(weights[tap * outputs + output]).abs() * bound(source))
+                .sum();
+            if sum + i64::from(bias[output]).abs() > MAX_SUM || shifts[output] > MAX_SHIFT {
+                return Err(Error::Model(format!("the sums of layer {name} may exceed 32 bits")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Rounds a layer in floating point, `[tap][output]`, to integers. Output `o` gets `fraction[o]` fractional bits, and as many bits
+    /// of precision as the weights and their sums allow.
+    pub fn round(weights: &[f64], bias: &[f64], sources: &[Source], fractions: &[u32]) -> Self {
+        let outputs = bias.len();
+        let mut layer = Self {
+            outputs,
+            weights: vec![0; weights.len()],
+            bias: vec![0; outputs],
+            shifts: vec![0; outputs],
+        };
+        for output in 0..outputs {
+            for shift in (0..=MAX_SHIFT).rev() {
+                let scale = f64::from(fractions[output] + u32::from(shift)).exp2();
+                let rounded: Vec<f64> = sources
+                    .iter()
+                    .enumerate()
+                    .map(|(tap, &source)| (weights[tap * outputs + output] * scale / unit(source)).round())
+                    .collect();
+                let half = if shift > 0 { 1_i64 << (shift - 1) } else { 0 };
+                let start = (bias[output] * scale).round() + half as f64;
+                let sum: f64 = rounded.iter().zip(sources).map(|(w, &s)| w.abs() * bound(s) as f64).sum();
+                let fits = rounded.iter().all(|w| w.abs() <= 32_767.0) && sum + start.abs() <= MAX_SUM as f64;
+                if fits || shift == 0 {
+                    for (tap, weight) in rounded.into_iter().enumerate() {
+                        layer.weights[tap * outputs + output] = weight as i16;
+                    }
+                    layer.bias[output] = start as i32;
+                    layer.shifts[output] = shift;
+                    break;
+                }
+            }
+        }
+        layer
+    }
+
+    /// The weights in floating point, for outputs with `fraction` fractional bits.
+    pub fn float_weights(&self, sources: &[Source], fraction: u32) -> Vec<f32> {
+        let weight = |(index, &weight): (usize, &i16)| {
+            let output = index % self.outputs;
+            let scale = f64::from(fraction + u32::from(self.shifts[output])).exp2();
+            (f64::from(weight) * unit(sources[index / self.outputs]) / scale) as f32
+        };
+        self.weights.iter().enumerate().map(weight).collect()
+    }
+
+    /// The biases in floating point.
+    pub fn float_bias(&self, fraction: u32) -> Vec<f32> {
+        let bias = |(&bias, &shift): (&i32, &u8)| {
+            let half = if shift > 0 { 1_i64 << (shift - 1) } else { 0 };
+            ((i64::from(bias) - half) as f64 / f64::from(fraction + u32::from(shift)).exp2()) as f32
+        };
+        self.bias.iter().zip(&self.shifts).map(bias).collect()
+    }
+}
+
+fn bound(source: Source) -> i64 {
+    match source {
+        Source::Latent => LATENT_LIMIT.into(),
+        Source::Value(_) => VALUE_LIMIT,
+    }
+}
+
+fn unit(source: Source) -> f64 {
+    match source {
+        Source::Latent => 1.0,
+        Source::Value(fraction) => f64::from(fraction).exp2(),
+    }
+}
+
+/// The part of a layer that reads one array, in the order in which kernels read it.
+#[derive(Debug, Clone)]
+pub(super) struct Packed {
+    outputs: usize,
+    taps: Vec<Tap>,
+    weights: Vec<[i16; 2]>,
+}
+
+impl Packed {
+    /// Taps `first..` of a layer, as many as `taps` has.
+    pub fn new(layer: &IntegerLayer, first: usize, taps: &[Tap]) -> Self {
+        let outputs = layer.outputs;
+        let weight = |tap: usize, output: usize| {
+            if tap < taps.len() { layer.weights[(first + tap) * outputs + output] } else { 0 }
+        };
+        let pairs = (0..taps.len()).step_by(2);
+        let weights = pairs.flat_map(|tap| (0..outputs).map(move |o| (tap, o)));
+        let weights = weights.map(|(tap, output)| [weight(tap, output), weight(tap + 1, output)]).collect();
+        let mut taps = taps.to_vec();
+        if let (1, Some(&last)) = (taps.len() % 2, taps.last()) {
+            taps.push(last);
+        }
+        Self { outputs, taps, weights }
+    }
+
+    /// The distances of the taps from the first plane at the position.
+    pub fn offsets<T: Copy + Default>(&self, input: &Rows<T>) -> Vec<isize> {
+        self.taps.iter().map(|tap| input.offset(tap.plane, tap.row, tap.column)).collect()
+    }
+
+    /// Adds the outputs at a row of positions, which begins at the place `position`.
+    pub fn add(&self, input: &[i16], offsets: &[isize], position: usize, columns: usize, sums: &mut [i32]) {
+        let step = columns.next_multiple_of(LANES);
+        let taps = places(offsets, position);
+        let map = IntegerMap { input, taps: &taps, weights: &self.weights, columns };
+        accumulate(&map, &mut SumsMut { values: sums, step, count: self.outputs });
+    }
+}
+
+const _: () = assert!(MARGIN >= 2);
+
+/// Sets the sums of a row to the biases. Each output has `columns` sums, rounded up to whole groups.
+pub(super) fn start(layer: &IntegerLayer, columns: usize, sums: &mut Vec<i32>) {
+    let step = columns.next_multiple_of(LANES);
+    sums.clear();
+    for &bias in &layer.bias {
+        sums.resize(sums.len() + step, bias);
+    }
+}
+
+vectorized! {
+    /// Shifts sums, adds `plus`, which may be shorter, and limits them to `low` and 32767.
+    pub(super) fn narrow(sums: &[i32], shift: u8, plus: &[i32], low: i32, to: &mut [i16]) {
+        let shift = u32::from(shift) & 31;
+        let (count, added) = (to.len(), plus.len().min(to.len()));
+        for x in 0..added {
+            to[x] = ((sums[x] >> shift) + plus[x]).clamp(low, 32_767) as i16;
+        }
+        for x in added..count {
+            to[x] = (sums[x] >> shift).clamp(low, 32_767) as i16;
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The network in integer arithmetic: what decoders run. Pixels are the same on every machine.
+
+mod coding;
+mod layer;
+mod network;
+mod run;
+mod synthesis;
+mod tables;
+#[cfg(test)]
+pub(super) mod tests;
+
+pub(super) use layer::{IntegerLayer, LATENT_LIMIT};
+pub use network::IntegerNetwork;

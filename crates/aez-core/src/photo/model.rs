@@ -1,0 +1,204 @@
+//! A model of the photo family, and its file.
+//!
+//! A model file is a safetensors file. Its metadata have one entry, `aez`, which is a JSON object of [`Metadata`]. For each array of each
+//! network it has the tensors `K.NAME.weight` (I16, `[tap][output]`), `K.NAME.bias` (I32) and `K.NAME.shift` (U8), where `K` is the
+//! number of the network.
+
+use std::collections::BTreeMap;
+
+use safetensors::{
+    Dtype, SafeTensors,
+    tensor::{TensorView, serialize},
+};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{
+    config::Config,
+    integer::{IntegerLayer, IntegerNetwork},
+    network::Network,
+    quality::{lambda, multiplier},
+};
+use crate::{
+    container::ModelId,
+    error::{Error, Result},
+    symbols::Quality,
+};
+
+/// Version of the model file that this library reads and writes.
+const VERSION: u32 = 1;
+/// The value of [`Metadata::family`].
+const FAMILY: &str = "photo";
+/// Maximum number of networks.
+const MAX_NETWORKS: usize = 100;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Metadata {
+    version: u32,
+    family: String,
+    networks: Vec<NetworkEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NetworkEntry {
+    /// The quality that the network was trained for. Qualities ascend strictly.
+    quality: u8,
+    config: Config,
+}
+
+/// A model of the photo family: networks for some qualities, of which each picture uses one.
+pub struct PhotoModel {
+    id: ModelId,
+    networks: Vec<(Quality, IntegerNetwork)>,
+}
+
+impl PhotoModel {
+    /// Whether a model file says that its model is of this family.
+    pub(crate) fn is_family_of(bytes: &[u8]) -> bool {
+        let metadata = metadata(bytes).ok().and_then(|text| serde_json::from_str(&text).ok());
+        metadata.is_some_and(|metadata: serde_json::Value| metadata["family"] == FAMILY)
+    }
+
+    /// Reads a model file.
+    ///
+    /// # Errors
+    /// [`Error::Model`] when the bytes are not a usable model.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let text = metadata(bytes)?;
+        let tensors = SafeTensors::deserialize(bytes).map_err(foreign)?;
+        let damaged = |e| Error::Model(format!("its metadata are damaged ({e})"));
+        let Metadata { version, family, networks } = serde_json::from_str(&text).map_err(damaged)?;
+        if (version, family.as_str()) != (VERSION, FAMILY) {
+            return Err(Error::Model(format!("it is of version {version} of family {family:?}")));
+        }
+        let in_order = networks.windows(2).all(|pair| pair[0].quality < pair[1].quality);
+        if networks.is_empty() || networks.len() > MAX_NETWORKS || !in_order {
+            return Err(Error::Model(format!("it has {} networks, or their order is wrong", networks.len())));
+        }
+        let read = |(index, entry): (usize, NetworkEntry)| {
+            let quality = Quality::new(entry.quality).map_err(|e| Error::Model(e.to_string()))?;
+            let layer = |name: &str, outputs| read_layer(&tensors, &format!("{index}.{name}"), outputs);
+            Ok((quality, IntegerNetwork::from_arrays(entry.config, layer)?))
+        };
+        let networks = networks.into_iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
+        Ok(Self { id: identify(&networks), networks })
+    }
+
+    /// The model file of trained networks, each for a quality.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for networks whose weights are too large for integers, no network, or two networks for one quality.
+    pub fn to_bytes(networks: &[(Quality, &Network)]) -> Result<Vec<u8>> {
+        let mut rounded = Vec::with_capacity(networks.len());
+        for (quality, network) in networks {
+            rounded.push((*quality, IntegerNetwork::new(network)?));
+        }
+        rounded.sort_by_key(|(quality, _)| quality.get());
+        let mut tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
+        for (index, (_, network)) in rounded.iter().enumerate() {
+            for (name, layer) in network.arrays() {
+                let name = |part: &str| format!("{index}.{name}.{part}");
+                let shape = vec![layer.weights.len() / layer.outputs.max(1), layer.outputs];
+                let weights = layer.weights.iter().flat_map(|x| x.to_le_bytes()).collect();
+                let bias = layer.bias.iter().flat_map(|x| x.to_le_bytes()).collect();
+                tensors.insert(name("weight"), (Dtype::I16, shape, weights));
+                tensors.insert(name("bias"), (Dtype::I32, vec![layer.outputs], bias));
+                tensors.insert(name("shift"), (Dtype::U8, vec![layer.outputs], layer.shifts.clone()));
+            }
+        }
+        let entry = |(quality, network): &(Quality, IntegerNetwork)| NetworkEntry {
+            quality: quality.get(),
+            config: network.config().clone(),
+        };
+        let networks = rounded.iter().map(entry).collect();
+        let metadata = Metadata { version: VERSION, family: FAMILY.into(), networks };
+        let metadata = serde_json::to_string(&metadata).map_err(|e| Error::Model(e.to_string()))?;
+        let failed = |e: safetensors::SafeTensorError| Error::Model(e.to_string());
+        let views: Result<Vec<(&String, TensorView<'_>)>, _> = tensors
+            .iter()
+            .map(|(name, (dtype, shape, bytes))| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+            .collect();
+        let metadata = std::iter::once(("aez".to_owned(), metadata)).collect();
+        let bytes = serialize(views.map_err(failed)?, Some(metadata)).map_err(failed)?;
+        Self::from_bytes(&bytes).map(|_| bytes)
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> ModelId {
+        self.id
+    }
+
+    /// Number of weights and biases of all networks.
+    pub(super) fn parameters(&self) -> usize {
+        self.networks.iter().map(|(_, network)| network.parameters()).sum()
+    }
+
+    /// The qualities that networks were trained for.
+    pub(super) fn qualities(&self) -> Vec<u8> {
+        self.networks.iter().map(|(quality, _)| quality.get()).collect()
+    }
+
+    /// The network for a quality, and the factor of its steps: the network that was trained for the nearest quality, or the lower of two.
+    pub(super) fn network(&self, quality: Quality) -> (&IntegerNetwork, u32) {
+        let nearest = self.networks.iter().min_by_key(|(trained, _)| trained.get().abs_diff(quality.get()));
+        let (trained, network) = nearest.expect("a model has a network");
+        (network, multiplier(quality, *trained))
+    }
+
+    /// The same network in floating point, for a quality and a weight of the rate.
+    pub(super) fn float_network(&self, quality: Quality, rate_weight: f32) -> Result<Network> {
+        let (network, multiplier) = self.network(quality);
+        network.to_network(lambda(quality) * rate_weight.max(1e-3), multiplier)
+    }
+}
+
+fn foreign(e: safetensors::SafeTensorError) -> Error {
+    Error::Model(format!("it is not a complete safetensors file ({e})"))
+}
+
+/// The entry `aez` of a model file's metadata.
+fn metadata(bytes: &[u8]) -> Result<String> {
+    let (_, index) = SafeTensors::read_metadata(bytes).map_err(foreign)?;
+    let text = index.metadata().as_ref().and_then(|entries| entries.get("aez").cloned());
+    text.ok_or_else(|| Error::Model("its metadata have no entry `aez`".into()))
+}
+
+fn read_layer(tensors: &SafeTensors<'_>, name: &str, outputs: usize) -> Result<IntegerLayer> {
+    let read = |part: &str, wanted: Dtype| {
+        let name = format!("{name}.{part}");
+        match tensors.tensor(&name) {
+            Ok(view) if view.dtype() == wanted => Ok(view.data().to_vec()),
+            Ok(view) => Err(Error::Model(format!("{name} is of type {:?}, not {wanted:?}", view.dtype()))),
+            Err(_) => Err(Error::Model(format!("it has no tensor {name}"))),
+        }
+    };
+    let weights = read("weight", Dtype::I16)?;
+    let bias = read("bias", Dtype::I32)?;
+    Ok(IntegerLayer {
+        outputs,
+        weights: weights.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect(),
+        bias: bias.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect(),
+        shifts: read("shift", Dtype::U8)?,
+    })
+}
+
+/// The id: the first bytes of a hash of everything that decides the decoded pixels.
+fn identify(networks: &[(Quality, IntegerNetwork)]) -> ModelId {
+    let mut hash = Sha256::new();
+    hash.update(FAMILY);
+    for (quality, network) in networks {
+        hash.update([quality.get()]);
+        hash.update(serde_json::to_vec(network.config()).unwrap_or_default());
+        for (name, layer) in network.arrays() {
+            hash.update(name);
+            layer.weights.iter().for_each(|weight| hash.update(weight.to_le_bytes()));
+            layer.bias.iter().for_each(|bias| hash.update(bias.to_le_bytes()));
+            hash.update(&layer.shifts);
+        }
+    }
+    let digest = hash.finalize();
+    ModelId([digest[0], digest[1], digest[2], digest[3]])
+}

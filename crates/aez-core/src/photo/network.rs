@@ -1,0 +1,143 @@
+//! The network with its weights.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    config::Config,
+    layers::{ContextNet, Layer, Layers, SynthesisNet},
+};
+use crate::error::{Error, Result};
+
+/// A network of the photo family in floating point.
+#[derive(Debug, Clone)]
+pub struct Network {
+    config: Config,
+    pub(super) layers: Layers,
+    pub(super) parameters: Vec<f32>,
+    lambda: f32,
+    pub(super) steps: Vec<f32>,
+}
+
+/// Initial steps of the latents at the finest level, in units of the root of the Lagrange multiplier.
+const FIRST_STEP: f32 = 2.94;
+/// Initial steps of a level relative to the finer one.
+const STEP_RATIO: f32 = 0.55;
+
+impl Network {
+    /// A network with random weights, which decodes a Laplacian pyramid. `lambda` is the squared error, of pixels in [0, 1], that is
+    /// worth as much as a bit for each pixel.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for sizes or a `lambda` that no network has.
+    pub fn new(config: Config, lambda: f32, seed: u64) -> Result<Self> {
+        if !is_possible(&config, lambda) {
+            return Err(Error::Misuse(format!("no network has lambda {lambda} and the sizes {config:?}")));
+        }
+        let layers = Layers::new(&config);
+        let mut parameters = vec![0.0; layers.parameters()];
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for net in layers.contexts.iter().flatten() {
+            initialize_context(net, &mut parameters, &mut rng);
+        }
+        for net in &layers.synthesis {
+            initialize_synthesis(net, &mut parameters, &mut rng);
+        }
+        Ok(Self::assemble(config, layers, parameters, lambda))
+    }
+
+    /// A network with given weights, in the order of [`Network::parameters`].
+    ///
+    /// # Errors
+    /// [`Error::Model`] for sizes, weights or a `lambda` that no network has.
+    pub fn from_parameters(config: Config, lambda: f32, parameters: Vec<f32>) -> Result<Self> {
+        let layers = is_possible(&config, lambda).then(|| Layers::new(&config));
+        match layers {
+            Some(layers)
+                if layers.parameters() == parameters.len() && parameters.iter().all(|x| x.is_finite()) =>
+            {
+                Ok(Self::assemble(config, layers, parameters, lambda))
+            }
+            _ => Err(Error::Model(format!("{} weights are no network of {config:?}", parameters.len()))),
+        }
+    }
+
+    /// As [`Network::from_parameters`], with the steps of each level, whose changes among the parameters are 0.
+    pub(super) fn with_steps(
+        config: Config,
+        lambda: f32,
+        parameters: Vec<f32>,
+        steps: Vec<f32>,
+    ) -> Result<Self> {
+        Ok(Self { steps, ..Self::from_parameters(config, lambda, parameters)? })
+    }
+
+    fn assemble(config: Config, layers: Layers, parameters: Vec<f32>, lambda: f32) -> Self {
+        let step = |level: usize| FIRST_STEP * lambda.sqrt() * STEP_RATIO.powi(level as i32);
+        let steps = (0..config.levels.len()).map(step).collect();
+        Self { config, layers, parameters, lambda, steps }
+    }
+
+    /// The sizes.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The squared error that is worth as much as a bit for each pixel.
+    #[must_use]
+    pub fn lambda(&self) -> f32 {
+        self.lambda
+    }
+
+    /// All weights.
+    #[must_use]
+    pub fn parameters(&self) -> &[f32] {
+        &self.parameters
+    }
+
+    /// The name of each array of [`Network::parameters`], and its place.
+    pub fn arrays(&self) -> impl Iterator<Item = (&str, &[f32])> {
+        self.layers.arrays.iter().map(|(name, range)| (name.as_str(), &self.parameters[range.clone()]))
+    }
+}
+
+fn is_possible(config: &Config, lambda: f32) -> bool {
+    config.is_valid() && lambda > 0.0 && lambda.is_finite()
+}
+
+/// Uniform weights and biases with the usual bound, one over the root of the number of inputs.
+fn initialize(layer: &Layer, parameters: &mut [f32], rng: &mut ChaCha8Rng) {
+    let bound = (layer.taps.len().max(1) as f32).sqrt().recip();
+    for range in [&layer.weights, &layer.bias] {
+        parameters[range.clone()].iter_mut().for_each(|to| *to = rng.random_range(-bound..=bound));
+    }
+}
+
+/// Adds the identity to a layer from values to the same values, which thus begins as a residual layer.
+fn add_identity(layer: &Layer, parameters: &mut [f32]) {
+    for (index, tap) in layer.taps.iter().enumerate() {
+        if (tap.row, tap.column) == (0, 0) {
+            parameters[layer.weights.start + index * layer.outputs + tap.plane] += 1.0;
+        }
+    }
+}
+
+/// The last layers begin with 0: all latents have the same distribution.
+fn initialize_context(net: &ContextNet, parameters: &mut [f32], rng: &mut ChaCha8Rng) {
+    initialize(&net.first, parameters, rng);
+    initialize(&net.second, parameters, rng);
+    add_identity(&net.second, parameters);
+}
+
+/// The last layers begin with 0, and latents are changes of luma and chroma.
+fn initialize_synthesis(net: &SynthesisNet, parameters: &mut [f32], rng: &mut ChaCha8Rng) {
+    initialize(&net.first, parameters, rng);
+    initialize(&net.second, parameters, rng);
+    add_identity(&net.second, parameters);
+    let bound = (net.carry.taps.len() as f32).sqrt().recip();
+    parameters[net.carry.weights.clone()].iter_mut().for_each(|to| *to = rng.random_range(-bound..=bound));
+    for channel in 0..net.linear.len() / 3 {
+        parameters[net.linear.start + 4 * channel] = 1.0;
+    }
+}

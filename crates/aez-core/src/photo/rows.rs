@@ -1,0 +1,151 @@
+//! Planes of numbers, interleaved row by row, with margins.
+
+use crate::nn::taps::LANES;
+
+/// Rows above the first and below the last.
+pub(super) const MARGIN: usize = 2;
+/// Columns before the first. There are at least as many after the last.
+const SIDE: usize = 8;
+
+/// Planes of the same size: `[row][plane][column]`, with margins of zeros around each plane.
+#[derive(Debug, Clone)]
+pub(super) struct Rows<T = f32> {
+    pub values: Vec<T>,
+    pub planes: usize,
+    pub rows: usize,
+    pub columns: usize,
+    /// From a plane to the next.
+    pub step: usize,
+}
+
+impl<T: Copy + Default> Rows<T> {
+    pub fn new(planes: usize, rows: usize, columns: usize) -> Self {
+        // Kernels compute whole groups of columns, and begin one column before the first.
+        let step = SIDE + (columns + 2).next_multiple_of(LANES) + SIDE;
+        Self { values: vec![T::default(); (rows + 2 * MARGIN) * planes * step], planes, rows, columns, step }
+    }
+
+    /// Zeros of the same size.
+    pub fn zeros_like(&self) -> Self {
+        Self::new(self.planes, self.rows, self.columns)
+    }
+
+    /// From a row to the next.
+    pub fn row_step(&self) -> usize {
+        self.planes * self.step
+    }
+
+    /// Place of a value. Rows and columns count from the first inside of the margins.
+    pub fn place(&self, plane: usize, row: isize, column: isize) -> usize {
+        self.offset(plane, row + MARGIN as isize, column + SIDE as isize) as usize
+    }
+
+    /// Distance between places.
+    pub fn offset(&self, plane: usize, row: isize, column: isize) -> isize {
+        (row * self.planes as isize + plane as isize) * self.step as isize + column
+    }
+
+    pub fn row(&self, plane: usize, row: usize) -> &[T] {
+        &self.values[self.place(plane, row as isize, 0)..][..self.columns]
+    }
+
+    pub fn row_mut(&mut self, plane: usize, row: usize) -> &mut [T] {
+        let place = self.place(plane, row as isize, 0);
+        &mut self.values[place..][..self.columns]
+    }
+
+    /// The rows without the margins above and below, as the unit of parallel work.
+    pub fn inner_mut(&mut self) -> &mut [T] {
+        let step = self.row_step();
+        let end = (MARGIN + self.rows) * step;
+        &mut self.values[MARGIN * step..end]
+    }
+
+    /// Place of the first column of a plane in a part of [`Rows::inner_mut`].
+    pub fn in_row(&self, plane: usize) -> usize {
+        plane * self.step + SIDE
+    }
+
+    /// Repeats the outer rows and columns in the margins, two in each direction.
+    pub fn extend_edges(&mut self) {
+        let (columns, step) = (self.columns, self.step);
+        if columns == 0 || self.rows == 0 {
+            return;
+        }
+        for row in self.inner_mut().chunks_exact_mut(step) {
+            let (first, last) = (row[SIDE], row[SIDE + columns - 1]);
+            row[SIDE - 2..SIDE].fill(first);
+            row[SIDE + columns..SIDE + columns + 2].fill(last);
+        }
+        let length = self.row_step();
+        for margin in 0..MARGIN {
+            self.values.copy_within(MARGIN * length..(MARGIN + 1) * length, margin * length);
+            let last = MARGIN + self.rows - 1;
+            self.values.copy_within(last * length..(last + 1) * length, (last + 1 + margin) * length);
+        }
+    }
+}
+
+impl Rows {
+    /// The adjoint of [`Rows::extend_edges`]: adds the margins to the outer rows and columns, and clears them. Values further out than
+    /// two are cleared, too.
+    pub fn fold_edges(&mut self) {
+        let (columns, length) = (self.columns, self.row_step());
+        if columns == 0 || self.rows == 0 {
+            return;
+        }
+        for (from, to) in [(0, MARGIN), (1, MARGIN)]
+            .into_iter()
+            .chain((0..MARGIN).map(|margin| (MARGIN + self.rows + margin, MARGIN + self.rows - 1)))
+        {
+            for place in 0..length {
+                self.values[to * length + place] += std::mem::take(&mut self.values[from * length + place]);
+            }
+        }
+        let step = self.step;
+        for row in self.inner_mut().chunks_exact_mut(step) {
+            row[SIDE] += row[SIDE - 2] + row[SIDE - 1];
+            row[SIDE + columns - 1] += row[SIDE + columns] + row[SIDE + columns + 1];
+            row[..SIDE].fill(0.0);
+            row[SIDE + columns..].fill(0.0);
+        }
+    }
+
+    /// Sets everything outside of the columns to 0, in all rows but those of the margins.
+    pub fn clear_sides(&mut self) {
+        let (columns, step) = (self.columns, self.step);
+        for row in self.inner_mut().chunks_exact_mut(step) {
+            row[..SIDE].fill(0.0);
+            row[SIDE + columns..].fill(0.0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folding_is_the_adjoint_of_extending() {
+        let mut rows: Rows = Rows::new(2, 3, 5);
+        let mut other = rows.zeros_like();
+        for (plane, row) in [(0, 0), (0, 1), (1, 2), (1, 0)] {
+            let value = |x: usize| ((plane * 31 + row * 7 + x * 3) % 11) as f32 - 5.0;
+            rows.row_mut(plane, row).iter_mut().enumerate().for_each(|(x, to)| *to = value(x));
+        }
+        let original = rows.clone();
+        rows.extend_edges();
+        for row in -2..5 {
+            for column in -2..7 {
+                for plane in 0..2 {
+                    let place = other.place(plane, row, column);
+                    other.values[place] = ((place * 5) % 13) as f32;
+                }
+            }
+        }
+        let dot = |a: &Rows, b: &Rows| a.values.iter().zip(&b.values).map(|(a, b)| a * b).sum::<f32>();
+        let before = dot(&rows, &other);
+        other.fold_edges();
+        assert_eq!(before, dot(&original, &other));
+    }
+}

@@ -1,0 +1,174 @@
+//! The picture that latents should reproduce.
+
+use super::{rows::Rows, synthesis::Grid};
+use crate::{
+    error::{Error, Result},
+    nn::taps::vectorized,
+    picture::Picture,
+};
+
+/// From red, green and blue to luma and two chroma values, as in JPEG files.
+const FROM_RGB: [[f32; 3]; 3] =
+    [[0.299, 0.587, 0.114], [-0.168_736, -0.331_264, 0.5], [0.5, -0.418_688, -0.081_312]];
+/// The inverse: red, green and blue of luma and chroma.
+const TO_RGB: [[f32; 3]; 3] = [[1.0, 0.0, 1.402], [1.0, -0.344_136, -0.714_136], [1.0, 1.772, 0.0]];
+
+/// A picture in luma and chroma.
+#[derive(Debug, Clone)]
+pub struct Target {
+    pub(super) planes: Rows,
+    rgb: Vec<u8>,
+}
+
+impl Target {
+    /// A target from a picture. Alpha is ignored.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for a picture that is empty or inconsistent.
+    pub fn new(picture: &Picture) -> Result<Self> {
+        let (rows, columns) = (picture.height as usize, picture.width as usize);
+        if rows * columns == 0 || picture.rgb.len() != 3 * rows * columns {
+            return Err(Error::Misuse(format!("a picture of {columns}x{rows} pixels is no target")));
+        }
+        let mut planes = Rows::new(3, rows, columns);
+        for (y, line) in picture.rgb.chunks_exact(3 * columns).enumerate() {
+            for (colour, weights) in FROM_RGB.iter().enumerate() {
+                for (to, pixel) in planes.row_mut(colour, y).iter_mut().zip(line.as_chunks::<3>().0) {
+                    *to = weights.iter().zip(pixel).map(|(w, &p)| w * (f32::from(p) / 255.0 - 0.5)).sum();
+                }
+            }
+        }
+        Ok(Self { planes, rgb: picture.rgb.clone() })
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.planes.rows
+    }
+
+    /// Number of columns.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.planes.columns
+    }
+
+    /// Number of pixels.
+    #[must_use]
+    pub fn pixels(&self) -> usize {
+        self.rows() * self.columns()
+    }
+
+    /// The sum of squared errors of a picture in luma and chroma, over red, green and blue in [0, 1], and half of its gradient, times
+    /// `weight`.
+    pub(super) fn error(&self, picture: &Rows, weight: f32) -> (f64, Rows) {
+        let mut gradient = picture.zeros_like();
+        let (mut total, columns, step) = (0.0, picture.columns, picture.step);
+        for y in 0..picture.rows {
+            let (here, there) = (gradient.place(0, y as isize, 0), self.planes.place(0, y as isize, 0));
+            let gradient = &mut gradient.values[here..];
+            let planes = [&picture.values[here..], &self.planes.values[there..]];
+            total += f64::from(row_error(planes, gradient, columns, step, weight));
+        }
+        (total, gradient)
+    }
+
+    /// The mean squared error of the picture as it is shown: clamped and rounded to 8 bits. In units of the full range.
+    pub(super) fn shown_error(&self, picture: &Rows) -> f64 {
+        let shown = to_rgb(picture);
+        let squares = shown.iter().zip(&self.rgb).map(|(&a, &b)| u64::from(a.abs_diff(b)).pow(2));
+        squares.sum::<u64>() as f64 / (255.0 * 255.0 * self.rgb.len() as f64)
+    }
+
+    /// The latents of a Laplacian pyramid, in steps: each level corrects the enlarged coarser levels, whose latents are rounded.
+    pub(super) fn pyramid(&self, channels: &[usize], steps: &[f32]) -> Vec<Vec<f32>> {
+        let mut averages = vec![self.planes.clone()];
+        for _ in 1..channels.len() {
+            averages.push(halved(&averages[averages.len() - 1]));
+        }
+        let mut latents = vec![Vec::new(); channels.len()];
+        let mut decoded: Option<Rows> = None;
+        for level in (0..channels.len()).rev() {
+            let wanted = &averages[level];
+            let mut now = Rows::new(3, wanted.rows, wanted.columns);
+            if let Some(mut coarser) = decoded.take() {
+                coarser.extend_edges();
+                super::resample::enlarge::<super::resample::Cubic>(&coarser, None, &mut now, 0);
+            }
+            for channel in 0..channels[level] {
+                for y in 0..wanted.rows {
+                    let line = now.row_mut(channel, y).iter_mut().zip(wanted.row(channel, y));
+                    for (now, wanted) in line {
+                        let latent = (wanted - *now) / steps[level];
+                        latents[level].push(latent);
+                        *now += latent.round() * steps[level];
+                    }
+                }
+            }
+            decoded = Some(now);
+        }
+        latents
+    }
+
+    /// Grids of latents, one for each level.
+    pub(super) fn grids<'a>(&self, latents: &'a [Vec<f32>]) -> Vec<Grid<'a>> {
+        let grid = |(level, latents): (usize, &'a Vec<f32>)| Grid {
+            latents,
+            rows: self.rows().div_ceil(1 << level),
+            columns: self.columns().div_ceil(1 << level),
+        };
+        latents.iter().enumerate().map(grid).collect()
+    }
+}
+
+vectorized! {
+    /// The squared error of a row, whose planes are a step apart, and half of its weighted gradient.
+    fn row_error(planes: [&[f32]; 2], gradient: &mut [f32], columns: usize, step: usize, weight: f32) -> f32 {
+        let [picture, target] = planes;
+        let plane = |colour: usize| colour * step..colour * step + columns;
+        let [a, b, c] = [0, 1, 2].map(|colour| (&picture[plane(colour)], &target[plane(colour)]));
+        let (first, rest) = gradient.split_at_mut(step);
+        let (second, third) = rest.split_at_mut(step);
+        let (first, second, third) = (&mut first[..columns], &mut second[..columns], &mut third[..columns]);
+        let mut sums = [0.0; 8];
+        for x in 0..columns {
+            let (luma, blue, red) = (a.0[x] - a.1[x], b.0[x] - b.1[x], c.0[x] - c.1[x]);
+            let [r, g, b] = TO_RGB.map(|row| row[0] * luma + row[1] * blue + row[2] * red);
+            sums[x % 8] += r * r + g * g + b * b;
+            let back =
+                |column: usize| weight * (TO_RGB[0][column] * r + TO_RGB[1][column] * g + TO_RGB[2][column] * b);
+            (first[x], second[x], third[x]) = (back(0), back(1), back(2));
+        }
+        sums.iter().sum()
+    }
+}
+
+/// The pixels of a picture in luma and chroma, red, green and blue of each.
+pub(super) fn to_rgb(picture: &Rows) -> Vec<u8> {
+    let mut rgb = Vec::with_capacity(3 * picture.rows * picture.columns);
+    for y in 0..picture.rows {
+        let planes = [0, 1, 2].map(|colour| picture.row(colour, y));
+        for x in 0..picture.columns {
+            for weights in TO_RGB {
+                let value: f32 = weights.iter().zip(planes).map(|(weight, plane)| weight * plane[x]).sum();
+                rgb.push((255.0 * (value + 0.5)).round().clamp(0.0, 255.0) as u8);
+            }
+        }
+    }
+    rgb
+}
+
+/// Averages of 2x2 pixels, where the last row and column are repeated if needed.
+fn halved(from: &Rows) -> Rows {
+    let mut to = Rows::new(from.planes, from.rows.div_ceil(2), from.columns.div_ceil(2));
+    for plane in 0..from.planes {
+        for y in 0..to.rows {
+            let lines = [2 * y, (2 * y + 1).min(from.rows - 1)].map(|y| from.row(plane, y));
+            for (x, value) in to.row_mut(plane, y).iter_mut().enumerate() {
+                let columns = [2 * x, (2 * x + 1).min(from.columns - 1)];
+                *value = 0.25 * lines.iter().flat_map(|line| columns.map(|x| line[x])).sum::<f32>();
+            }
+        }
+    }
+    to
+}

@@ -1,0 +1,163 @@
+//! Gradients against finite differences, and training on small pictures.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use super::{
+    config::{Config, Level},
+    fit::{fit, initial},
+    network::Network,
+    objective,
+    target::Target,
+    train::{Recipe, Trainer},
+};
+use crate::picture::Picture;
+
+/// A network of three levels in which no weight is 0.
+pub(super) fn small_network() -> Network {
+    let level = Config::default().levels[2];
+    let levels = vec![
+        Level {
+            channels: 1,
+            features: 5,
+            wide: false,
+            wide_chroma: false,
+            hidden: 4,
+            neighbours: 8,
+            before: 0,
+            coarser: 1,
+            guides: 2,
+        },
+        Level { channels: 2, features: 4, hidden: 5, guides: 3, ..level },
+        Level { channels: 3, features: 6, hidden: 7, guides: 0, ..level },
+    ];
+    let network = Network::new(Config { levels }, 0.01, 1).unwrap();
+    let mut rng = ChaCha8Rng::seed_from_u64(2);
+    let parameters = network.parameters().iter().map(|x| x + rng.random_range(-0.1..0.1)).collect();
+    Network::from_parameters(network.config().clone(), 0.01, parameters).unwrap()
+}
+
+/// Waves and edges of colour.
+pub(super) fn picture(width: u32, height: u32) -> Picture {
+    let value = |i: u32| {
+        let (x, y, c) = ((i / 3 % width) as f32, (i / 3 / width) as f32, (i % 3) as f32);
+        let edge = if (x - y).abs() < 0.3 * width as f32 { 40.0 } else { -30.0 };
+        (128.0 + edge + 50.0 * (x * 0.4 + c).sin() * (y * 0.2).cos()) as u8
+    };
+    Picture::from_rgb(width, height, (0..width * height * 3).map(value).collect())
+}
+
+fn loss(network: &Network, target: &Target, latents: &[Vec<f32>]) -> f64 {
+    let (cost, _) = objective::gradient(network, target, latents, None);
+    cost.loss(network.lambda()) * cost.pixels as f64
+}
+
+/// Latents that are not integers.
+fn latents(network: &Network, target: &Target) -> Vec<Vec<f32>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(3);
+    let mut latents = initial(network, target);
+    latents.iter_mut().flatten().for_each(|x| *x = x.clamp(-4.0, 4.0) + rng.random_range(-0.3..0.3));
+    latents
+}
+
+/// Compares a derivative with differences of the loss, of which the best of several distances counts.
+fn check(name: &str, derivative: f64, at: impl Fn(f32) -> f64) {
+    let found = [3e-3f32, 1e-3, 3e-4, 1e-4]
+        .map(|distance| (at(distance) - at(-distance)) / f64::from(2.0 * distance));
+    let error = found.iter().map(|found| (found - derivative).abs()).fold(f64::INFINITY, f64::min);
+    assert!(error < 0.01 * derivative.abs() + 0.25, "{name}: {derivative} and {found:?}");
+}
+
+#[test]
+fn gradients_are_those_of_the_loss() {
+    for (width, height) in [(12, 20), (37, 9), (5, 3)] {
+        let (network, target) = (small_network(), Target::new(&picture(width, height)).unwrap());
+        let latents = latents(&network, &target);
+        let mut weights = vec![0.0; network.parameters().len()];
+        let (_, gradients) = objective::gradient(&network, &target, &latents, Some(&mut weights));
+        let mut rng = ChaCha8Rng::seed_from_u64(4);
+        for level in 0..latents.len() {
+            let direction: Vec<f32> = latents[level].iter().map(|_| rng.random_range(-1.0..1.0)).collect();
+            let length = direction.iter().map(|x| x * x).sum::<f32>().sqrt();
+            let dot = |values: &[f32]| -> f64 {
+                values.iter().zip(&direction).map(|(a, b)| f64::from(a * b / length)).sum()
+            };
+            check(&format!("latents of level {level}"), dot(&gradients[level]), |distance| {
+                let mut moved = latents.clone();
+                let pairs = moved[level].iter_mut().zip(&direction);
+                pairs.for_each(|(x, direction)| *x += distance * direction / length);
+                loss(&network, &target, &moved)
+            });
+        }
+        for (name, range) in &network.layers.arrays {
+            let direction: Vec<f32> = range.clone().map(|_| rng.random_range(-1.0..1.0)).collect();
+            let length = direction.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-3);
+            let dot =
+                weights[range.clone()].iter().zip(&direction).map(|(a, b)| f64::from(a * b / length)).sum();
+            check(name, dot, |distance| {
+                let mut moved = network.clone();
+                let pairs = moved.parameters[range.clone()].iter_mut().zip(&direction);
+                pairs.for_each(|(x, direction)| *x += distance * direction / length);
+                loss(&moved, &target, &latents)
+            });
+        }
+    }
+}
+
+#[test]
+fn training_reduces_the_loss() {
+    let targets: Vec<Target> = [(40, 33), (32, 48)]
+        .iter()
+        .map(|&(width, height)| Target::new(&picture(width, height)).unwrap())
+        .collect();
+    let network = Network::new(small_network().config().clone(), 0.01, 1).unwrap();
+    let mut trainer = Trainer::new(network, targets.clone(), Recipe::default());
+    let before = trainer.measure(2);
+    for step in 0..60 {
+        trainer.step(step as f32 / 60.0);
+    }
+    let after = trainer.measure(2);
+    assert!(after.loss < 0.8 * before.loss, "{before:?} {after:?}");
+    let fitted = [0, 60].map(|steps| fit(trainer.network(), &targets[0], steps));
+    let loss = |k: usize| fitted[k].bits_per_pixel + fitted[k].error / 0.01;
+    assert!(loss(1) < loss(0), "{} {}", loss(0), loss(1));
+}
+
+#[cfg(feature = "rayon")]
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let target = Target::new(&picture(150, 170)).unwrap();
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let network = small_network();
+            let mut weights = vec![0.0; network.parameters().len()];
+            let latents = latents(&network, &target);
+            let result = objective::gradient(&network, &target, &latents, Some(&mut weights));
+            (result, weights)
+        })
+    };
+    assert_eq!(run(1), run(3));
+}
+
+#[test]
+fn training_resumes_exactly() {
+    let targets: Vec<Target> = [(24, 20), (17, 30), (20, 20)]
+        .iter()
+        .map(|&(width, height)| Target::new(&picture(width, height)).unwrap())
+        .collect();
+    let mut trainer = Trainer::new(small_network(), targets.clone(), Recipe::default());
+    for step in 0..4 {
+        trainer.step(step as f32 / 10.0);
+    }
+    let state = trainer.state();
+    let mut resumed = Trainer::resume(&state, targets.clone()).unwrap();
+    for step in 4..8 {
+        assert_eq!(trainer.step(step as f32 / 10.0), resumed.step(step as f32 / 10.0));
+    }
+    assert_eq!(trainer.state(), resumed.state());
+    assert!(Trainer::resume(&state, targets[1..].to_vec()).is_err());
+    for length in [0, 3, 100, state.len() - 4, state.len() - 1] {
+        assert!(Trainer::resume(&state[..length], targets.clone()).is_err());
+    }
+}

@@ -1,0 +1,215 @@
+//! Training: the weights and the latents of all training pictures are optimized together.
+
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    adam::{Adam, Decay},
+    fit::{self, DECAY, half_cosine, initial, round, through},
+    network::Network,
+    objective::{self, Cost},
+    quantize::Rounding,
+    target::Target,
+};
+use crate::parallel::*;
+
+const WEIGHT_DECAY: Decay = Decay { mean: 0.9, square: 0.99 };
+/// Steps during which the learning rate of the weights rises.
+const WARM_UP: f32 = 50.0;
+/// Bound of the length of the gradient of the weights.
+const MAX_GRADIENT: f32 = 2.0;
+
+/// How a network is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Recipe {
+    /// Pictures of a step.
+    pub batch: usize,
+    /// Highest learning rate of the weights.
+    pub rate: f32,
+    /// How often the latents of a picture are updated before it has an influence on the weights.
+    pub preparation: u32,
+    /// Seed of the order of the pictures and of the noise.
+    pub seed: u64,
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self { batch: 2, rate: 4e-3, preparation: 0, seed: 0 }
+    }
+}
+
+/// Means over the pictures of a step, or over pictures that were measured.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Progress {
+    /// Bits for each pixel plus squared error divided by lambda.
+    pub loss: f64,
+    /// Bits for each pixel.
+    pub bits_per_pixel: f64,
+    /// Mean squared error of red, green and blue in [0, 1].
+    pub error: f64,
+}
+
+/// A training picture with its latents.
+pub(super) struct Example {
+    pub target: Target,
+    pub latents: Vec<Vec<f32>>,
+    pub adams: Vec<Adam>,
+    pub updates: u32,
+}
+
+/// The cost of a picture and its derivatives.
+struct Gradients {
+    cost: Cost,
+    latents: Vec<Vec<f32>>,
+    /// `None` where the picture has no influence on the weights.
+    weights: Option<Vec<f32>>,
+}
+
+/// A network in training, with the latents of all training pictures.
+pub struct Trainer {
+    pub(super) network: Network,
+    pub(super) recipe: Recipe,
+    pub(super) examples: Vec<Example>,
+    pub(super) adam: Adam,
+    pub(super) steps: u32,
+    order: Vec<usize>,
+}
+
+impl Trainer {
+    /// Begins to train a network on pictures.
+    #[must_use]
+    pub fn new(network: Network, targets: Vec<Target>, recipe: Recipe) -> Self {
+        let examples = targets.into_iter().map(|target| Example::new(&network, target)).collect();
+        let adam = Adam::new(network.parameters.len());
+        Self { network, recipe, examples, adam, steps: 0, order: Vec::new() }
+    }
+
+    /// The network as it is now.
+    #[must_use]
+    pub fn network(&self) -> &Network {
+        &self.network
+    }
+
+    /// Number of steps so far.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        self.steps
+    }
+
+    /// How often the latents of a picture have been updated.
+    ///
+    /// # Panics
+    /// When there are fewer pictures.
+    #[must_use]
+    pub fn updates(&self, picture: usize) -> u32 {
+        self.examples[picture].updates
+    }
+
+    /// Replaces a picture by another one, so that a training sees more pictures than it holds.
+    ///
+    /// # Panics
+    /// When there are fewer pictures.
+    pub fn replace(&mut self, picture: usize, target: Target) {
+        self.examples[picture] = Example::new(&self.network, target);
+    }
+
+    /// Updates the weights, and the latents of the next pictures. `part` is how much of the training is done, 0 to 1.
+    pub fn step(&mut self, part: f32) -> Progress {
+        let batch = self.next_batch();
+        let rounding = Rounding::at(part);
+        let network = &self.network;
+        let (seed, examples) =
+            (self.recipe.seed as u32 ^ self.steps.wrapping_mul(0x85EB_CA77), &self.examples);
+        let preparation = self.recipe.preparation;
+        let results: Vec<Gradients> = batch
+            .clone()
+            .into_par_iter()
+            .map(|index| {
+                let example = &examples[index];
+                let (rounded, slopes) = round(&example.latents, rounding, seed.wrapping_add(index as u32));
+                let mut weights =
+                    (example.updates >= preparation).then(|| vec![0.0; network.parameters.len()]);
+                let (cost, mut gradients) =
+                    objective::gradient(network, &example.target, &rounded, weights.as_deref_mut());
+                gradients.iter_mut().zip(&slopes).for_each(|(gradient, slopes)| through(gradient, slopes));
+                Gradients { cost, latents: gradients, weights }
+            })
+            .collect();
+        let mut total = vec![0.0; self.adam.mean.len()];
+        for (index, Gradients { cost, latents, weights }) in batch.into_iter().zip(&results) {
+            let scale = 1.0 / cost.pixels as f32;
+            let pairs = total.iter_mut().zip(weights.iter().flatten());
+            pairs.for_each(|(total, weight)| *total += scale * weight);
+            self.examples[index].update(latents, fit::rate(part));
+        }
+        if results.iter().any(|gradients| gradients.weights.is_some()) {
+            self.update_weights(&mut total, part);
+        }
+        self.steps += 1;
+        progress(results.iter().map(|gradients| &gradients.cost), self.network.lambda())
+    }
+
+    /// Measures the first pictures as a decoder shows them.
+    #[must_use]
+    pub fn measure(&self, count: usize) -> Progress {
+        let examples = &self.examples[..count.min(self.examples.len())];
+        let costs: Vec<Cost> = (0..examples.len())
+            .into_par_iter()
+            .map(|index| {
+                let Example { target, latents, .. } = &examples[index];
+                objective::measure(&self.network, target, latents).0
+            })
+            .collect();
+        progress(costs.iter(), self.network.lambda())
+    }
+
+    fn update_weights(&mut self, gradient: &mut [f32], part: f32) {
+        let length = gradient.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt() as f32;
+        if length > MAX_GRADIENT {
+            gradient.iter_mut().for_each(|x| *x *= MAX_GRADIENT / length);
+        }
+        let rate = self.recipe.rate * (self.steps as f32 / WARM_UP).min(1.0) * half_cosine(part) + 1e-5;
+        self.adam.update(&mut self.network.parameters, gradient, rate, WEIGHT_DECAY, self.steps);
+    }
+
+    /// The next pictures of a random order, which is drawn again when all have been used.
+    fn next_batch(&mut self) -> Vec<usize> {
+        let batch = self.recipe.batch.clamp(1, self.examples.len().max(1));
+        let rounds = (self.examples.len() / batch).max(1);
+        let (round, place) = (self.steps as usize / rounds, self.steps as usize % rounds);
+        if place == 0 || self.order.is_empty() {
+            let mut rng = ChaCha8Rng::seed_from_u64(self.recipe.seed ^ (round as u64) << 32);
+            self.order = (0..self.examples.len()).collect();
+            for index in (1..self.order.len()).rev() {
+                self.order.swap(index, rng.random_range(0..=index));
+            }
+        }
+        self.order.iter().skip(place * batch).take(batch).copied().collect()
+    }
+}
+
+impl Example {
+    fn new(network: &Network, target: Target) -> Self {
+        let latents = initial(network, &target);
+        let adams = latents.iter().map(|level| Adam::new(level.len())).collect();
+        Self { target, latents, adams, updates: 0 }
+    }
+
+    fn update(&mut self, gradients: &[Vec<f32>], rate: f32) {
+        for ((adam, latents), gradient) in self.adams.iter_mut().zip(&mut self.latents).zip(gradients) {
+            adam.update(latents, gradient, rate, DECAY, self.updates);
+        }
+        self.updates += 1;
+    }
+}
+
+fn progress<'a>(costs: impl Iterator<Item = &'a Cost> + Clone, lambda: f32) -> Progress {
+    let count = costs.clone().count().max(1) as f64;
+    let mean = |value: &dyn Fn(&Cost) -> f64| costs.clone().map(value).sum::<f64>() / count;
+    Progress {
+        loss: mean(&|cost| cost.loss(lambda)),
+        bits_per_pixel: mean(&Cost::bits_per_pixel),
+        error: mean(&|cost| cost.error),
+    }
+}
