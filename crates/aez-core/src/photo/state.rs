@@ -19,8 +19,8 @@ struct Opening {
     lambda: f32,
     recipe: Recipe,
     steps: u32,
-    /// For each picture, how often its latents have been updated.
-    updates: Vec<u32>,
+    /// For each picture, how often its latents have been updated, and how many updates of its optimization are done.
+    updates: Vec<(u32, u32)>,
 }
 
 const VERSION: u32 = 1;
@@ -35,7 +35,7 @@ impl Trainer {
             lambda: self.network.lambda(),
             recipe: self.recipe,
             steps: self.steps,
-            updates: self.examples.iter().map(|example| example.updates).collect(),
+            updates: self.examples.iter().map(|example| (example.updates, example.age)).collect(),
         };
         let opening = serde_json::to_vec(&opening).expect("numbers are valid JSON");
         let mut bytes = (opening.len() as u32).to_le_bytes().to_vec();
@@ -72,7 +72,7 @@ impl Trainer {
             return Err(wrong());
         }
         for (example, updates) in trainer.examples.iter_mut().zip(opening.updates) {
-            example.updates = updates;
+            (example.updates, example.age) = updates;
         }
         Ok(trainer)
     }

@@ -27,7 +27,9 @@ pub struct Recipe {
     pub batch: usize,
     /// Highest learning rate of the weights.
     pub rate: f32,
-    /// How often the latents of a picture are updated before it has an influence on the weights.
+    /// How often the latents of a picture are updated. Then its optimization is over, and the picture should be replaced.
+    pub updates: u32,
+    /// How many of these updates come before the picture has an influence on the weights.
     pub preparation: u32,
     /// Seed of the order of the pictures and of the noise.
     pub seed: u64,
@@ -35,7 +37,7 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { batch: 2, rate: 4e-3, preparation: 0, seed: 0 }
+        Self { batch: 2, rate: 4e-3, updates: 100, preparation: 15, seed: 0 }
     }
 }
 
@@ -56,6 +58,9 @@ pub(super) struct Example {
     pub latents: Vec<Vec<f32>>,
     pub adams: Vec<Adam>,
     pub updates: u32,
+    /// How many of the updates of its optimization are done, as if it had begun earlier: the first pictures of a training do not end
+    /// at the same time.
+    pub age: u32,
 }
 
 /// The cost of a picture and its derivatives.
@@ -80,7 +85,12 @@ impl Trainer {
     /// Begins to train a network on pictures.
     #[must_use]
     pub fn new(network: Network, targets: Vec<Target>, recipe: Recipe) -> Self {
-        let examples = targets.into_iter().map(|target| Example::new(&network, target)).collect();
+        let mut examples: Vec<Example> =
+            targets.into_iter().map(|target| Example::new(&network, target)).collect();
+        let count = examples.len() as u32;
+        for (index, example) in (0..).zip(&mut examples) {
+            example.age = index * recipe.updates / count;
+        }
         let adam = Adam::new(network.parameters.len());
         Self { network, recipe, examples, adam, steps: 0, order: Vec::new() }
     }
@@ -97,13 +107,10 @@ impl Trainer {
         self.steps
     }
 
-    /// How often the latents of a picture have been updated.
-    ///
-    /// # Panics
-    /// When there are fewer pictures.
+    /// A picture whose optimization is over.
     #[must_use]
-    pub fn updates(&self, picture: usize) -> u32 {
-        self.examples[picture].updates
+    pub fn done(&self) -> Option<usize> {
+        self.examples.iter().position(|example| example.age >= self.recipe.updates)
     }
 
     /// Replaces a picture by another one, so that a training sees more pictures than it holds.
@@ -114,19 +121,20 @@ impl Trainer {
         self.examples[picture] = Example::new(&self.network, target);
     }
 
-    /// Updates the weights, and the latents of the next pictures. `part` is how much of the training is done, 0 to 1.
+    /// Updates the weights, and the latents of the next pictures. `part` is how much of the training is done, 0 to 1, which decides
+    /// the learning rate of the weights.
     pub fn step(&mut self, part: f32) -> Progress {
         let batch = self.next_batch();
-        let rounding = Rounding::at(part);
         let network = &self.network;
         let (seed, examples) =
             (self.recipe.seed as u32 ^ self.steps.wrapping_mul(0x85EB_CA77), &self.examples);
-        let preparation = self.recipe.preparation;
+        let Recipe { updates, preparation, .. } = self.recipe;
         let results: Vec<Gradients> = batch
             .clone()
             .into_par_iter()
             .map(|index| {
                 let example = &examples[index];
+                let rounding = Rounding::at(example.part(updates));
                 let (rounded, slopes) = round(&example.latents, rounding, seed.wrapping_add(index as u32));
                 let mut weights =
                     (example.updates >= preparation).then(|| vec![0.0; network.parameters.len()]);
@@ -141,7 +149,8 @@ impl Trainer {
             let scale = 1.0 / cost.pixels as f32;
             let pairs = total.iter_mut().zip(weights.iter().flatten());
             pairs.for_each(|(total, weight)| *total += scale * weight);
-            self.examples[index].update(latents, fit::rate(part));
+            let example = &mut self.examples[index];
+            example.update(latents, fit::rate(example.part(updates)));
         }
         if results.iter().any(|gradients| gradients.weights.is_some()) {
             self.update_weights(&mut total, part);
@@ -193,7 +202,12 @@ impl Example {
     fn new(network: &Network, target: Target) -> Self {
         let latents = initial(network, &target);
         let adams = latents.iter().map(|level| Adam::new(level.len())).collect();
-        Self { target, latents, adams, updates: 0 }
+        Self { target, latents, adams, updates: 0, age: 0 }
+    }
+
+    /// The part of the optimization that is done, 0 to 1.
+    fn part(&self, updates: u32) -> f32 {
+        (self.age as f32 / updates.max(1) as f32).min(1.0)
     }
 
     fn update(&mut self, gradients: &[Vec<f32>], rate: f32) {
@@ -201,6 +215,7 @@ impl Example {
             adam.update(latents, gradient, rate, DECAY, self.updates);
         }
         self.updates += 1;
+        self.age += 1;
     }
 }
 
