@@ -42,9 +42,10 @@ impl Args {
             self.format_of(job).map_err(|e| Failure::Usage(e.to_string()))?;
         }
         let limits = self.limits.limits();
-        let decoder = Decoder::new(common.load_model()?).limits(limits);
+        let model = common.decoding_model()?;
         run_all(&jobs, &self.paths, common, |job| {
-            let picture = decoder.decode(&read_input(&job.input, limits.max_memory)?)?;
+            let file = read_input(&job.input, limits.max_memory)?;
+            let picture = Decoder::new(model.for_file(&file)?).limits(limits).decode(&file)?;
             encode_picture(&picture, &job.output, self.format_of(job)?)
         })
     }

@@ -16,7 +16,7 @@ use super::{
 /// Show the contents of an .aez file or of a model
 #[derive(clap::Args)]
 pub struct Args {
-    /// An .aez file, a model file, the name of a built-in model (tile), or `-` for standard input
+    /// An .aez file, a model file, the name of a built-in model (tile, photo), or `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Print JSON
@@ -41,7 +41,7 @@ impl Args {
         let bytes = read_input(&self.file, Limits::default().max_memory)
             .map_err(|error| Failure::in_file(&self.file, error))?;
         match FileInfo::read(&bytes) {
-            Ok(file) => self.print_file(Info { tiles: tiles(&file, common), file }),
+            Ok(file) => self.print_file(Info { tiles: tiles(&file, &bytes, common), file }),
             Err(Error::NotAez(_)) => self
                 .print_model(&Model::from_bytes(bytes).map_err(|error| Failure::in_file(&self.file, error))?),
             Err(error) => Err(Failure::in_file(&self.file, error)),
@@ -101,8 +101,13 @@ impl Info {
 }
 
 /// Number of tiles of a file, if the model at hand is the file's and has tiles.
-fn tiles(file: &FileInfo, common: &Common) -> Option<u64> {
-    let model = common.load_model().ok().filter(|model| model.id().to_string() == file.model_id)?;
+fn tiles(file: &FileInfo, bytes: &[u8], common: &Common) -> Option<u64> {
+    let model = common
+        .decoding_model()
+        .ok()?
+        .for_file(bytes)
+        .ok()
+        .filter(|model| model.id().to_string() == file.model_id)?;
     let edge = u64::from(model.block_edge()?);
     Some(u64::from(file.width).div_ceil(edge) * u64::from(file.height).div_ceil(edge))
 }

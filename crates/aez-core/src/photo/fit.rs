@@ -6,8 +6,9 @@ use super::{
     network::Network,
     objective::{self, Cost},
     quantize::Rounding,
-    target::Target,
+    target::{Target, to_rgb},
 };
+use crate::picture::Picture;
 
 /// How fast the averages of the latents' optimizer forget.
 pub(super) const DECAY: Decay = Decay { mean: 0.9, square: 0.97 };
@@ -39,6 +40,15 @@ pub fn fit(network: &Network, target: &Target, steps: usize) -> Fitted {
     }
     let (cost, _) = objective::measure(network, target, &latents);
     fitted(&latents, &cost)
+}
+
+/// The picture that the network shows for latents of a target.
+#[must_use]
+pub fn render(network: &Network, target: &Target, fitted: &Fitted) -> Picture {
+    let latents: Vec<Vec<f32>> =
+        fitted.latents.iter().map(|level| level.iter().map(|&latent| latent as f32).collect()).collect();
+    let (_, planes) = objective::measure(network, target, &latents);
+    Picture::from_rgb(target.columns() as u32, target.rows() as u32, to_rgb(&planes))
 }
 
 fn fitted(latents: &[Vec<f32>], cost: &Cost) -> Fitted {
