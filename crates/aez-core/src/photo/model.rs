@@ -159,7 +159,8 @@ impl PhotoModel {
     }
 
     /// The qualities that networks were trained for.
-    pub(super) fn qualities(&self) -> Vec<u8> {
+    #[must_use]
+    pub fn qualities(&self) -> Vec<u8> {
         self.networks.iter().map(|entry| entry.quality.get()).collect()
     }
 

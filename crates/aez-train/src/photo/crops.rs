@@ -188,7 +188,7 @@ mod tests {
     fn folder(count: u32) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for i in 0..count {
-            let (width, height) = (12 + 20 * i, 60);
+            let (width, height) = (if i == 7 { 12 } else { 20 + 7 * i }, 60);
             let pixel = |k: u32| [(k % width).min(255) as u8, (k / width) as u8, i as u8];
             let rgb = (0..width * height).flat_map(pixel).collect();
             let png = encode(&Picture::from_rgb(width, height, rgb), PictureFormat::Png).unwrap();
@@ -199,11 +199,11 @@ mod tests {
 
     #[test]
     fn crops_depend_on_their_number_and_come_from_the_training_pictures() {
-        let dir = folder(10);
+        let dir = folder(30);
         let spec = dir.path().to_str().unwrap().parse().unwrap();
         let crops = Crops::open(&[spec], 16, &Limits::default()).unwrap();
         assert_eq!(crops.skipped().len(), 1, "one is too narrow");
-        assert!(!crops.validation().is_empty() && crops.len() < 9);
+        assert!(!crops.validation().is_empty() && crops.len() < 29);
         assert_eq!(crops.crop(1, 5), crops.crop(1, 5));
         assert_ne!(crops.crop(1, 5), crops.crop(2, 5));
         let held_out: Vec<u8> = crops.validation().iter().map(|picture| picture.rgb[2]).collect();
@@ -223,9 +223,8 @@ mod tests {
     fn data_without_pictures_are_errors() {
         let open = |spec: &str| Crops::open(&[spec.parse().unwrap()], 16, &Limits::default());
         let empty = tempfile::tempdir().unwrap();
-        assert!(
-            open(empty.path().to_str().unwrap()).unwrap_err().to_string().contains("no training pictures")
-        );
+        let error = open(empty.path().to_str().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("no pictures"), "{error}");
         assert!(open("stl10:data").unwrap_err().to_string().contains("folders of pictures"));
     }
 }

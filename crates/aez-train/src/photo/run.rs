@@ -306,3 +306,96 @@ fn sheet(pairs: impl Iterator<Item = (Picture, Picture)>) -> Picture {
     }
     Picture::from_rgb(edge * count, 2 * edge, rgb)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aez_core::Limits;
+    use std::fs;
+
+    /// A folder with pictures of waves.
+    fn pictures() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for number in 0..6_u32 {
+            let value = |i: u32| (128.0 + 100.0 * ((i * (number + 2)) as f32 / 70.0).sin()) as u8;
+            let picture = Picture::from_rgb(40, 36, (0..40 * 36 * 3).map(value).collect());
+            let png = encode(&picture, PictureFormat::Png).unwrap();
+            fs::write(folder.path().join(format!("{number}.png")), png).unwrap();
+        }
+        folder
+    }
+
+    fn recipe() -> Recipe {
+        let changes =
+            ["levels=3", "edge=16", "pool=3", "updates=5", "preparation=2", "0.features=3", "1.features=3"];
+        let recipe = changes.iter().fold(Recipe::default(), |recipe, change| recipe.with(change).unwrap());
+        ["0.hidden=2", "1.hidden=2", "2.hidden=2", "2.features=3"]
+            .iter()
+            .fold(recipe, |recipe, change| recipe.with(change).unwrap())
+    }
+
+    #[test]
+    fn an_interrupted_run_continues_exactly() {
+        let data = pictures();
+        let spec = data.path().to_str().unwrap().parse().unwrap();
+        let crops = Crops::open(&[spec], 16, &Limits::default()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let quality = Quality::new(30).unwrap();
+        let options = |name: &str| Options {
+            steps: 24,
+            measure_every: 10,
+            checkpoint_every: Duration::ZERO,
+            ..Options::new(quality, recipe(), folder.path().join(name))
+        };
+        let (whole, resumed) = (options("whole"), Options { resume: true, ..options("resumed") });
+        let (from, to) = (Files::beside(&whole.out), Files::beside(&resumed.out));
+        let (mut steps, mut rows) = (0, Vec::new());
+        train(&crops, &whole, &mut |event| match event {
+            Event::Step { .. } => {
+                steps += 1;
+                // The checkpoint is from the step before.
+                if steps == 14 {
+                    fs::copy(&from.checkpoint, &to.checkpoint).unwrap();
+                    fs::copy(&from.log, &to.log).unwrap();
+                }
+            }
+            Event::Measured(row) => rows.push(*row),
+        })
+        .unwrap();
+        assert_eq!(rows.iter().map(|row| row.steps).collect::<Vec<_>>(), [10, 20, 24]);
+        assert!(rows.iter().all(|row| row.validation_loss.is_finite() && row.crops > 3));
+        let mut again = 0;
+        train(&crops, &resumed, &mut |event| again += u32::from(matches!(event, Event::Step { .. })))
+            .unwrap();
+        assert_eq!(again, 24 - 13);
+        assert_eq!(fs::read(&whole.out).unwrap(), fs::read(&resumed.out).unwrap());
+        let without_time =
+            |path| log::load(path, 99).unwrap().iter().map(|row| row.train_loss).collect::<Vec<_>>();
+        assert_eq!(without_time(&from.log), without_time(&to.log));
+        let other = Options { recipe: recipe().with("rate=1e-3").unwrap(), ..resumed };
+        assert!(train(&crops, &other, &mut |_| {}).unwrap_err().to_string().contains("different recipe"));
+    }
+
+    #[test]
+    fn networks_are_added_to_a_model() {
+        let data = pictures();
+        let spec = data.path().to_str().unwrap().parse().unwrap();
+        let crops = Crops::open(&[spec], 16, &Limits::default()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("model");
+        let run = |quality, init: Option<(String, Vec<u8>)>| {
+            let quality = Quality::new(quality).unwrap();
+            let options = Options { steps: 3, init, ..Options::new(quality, recipe(), &out) };
+            train(&crops, &options, &mut |_| {}).unwrap();
+            PhotoModel::from_bytes(&fs::read(&out).unwrap()).unwrap()
+        };
+        let qualities = |model: &PhotoModel| model.qualities();
+        assert_eq!(qualities(&run(30, None)), [30]);
+        let init = || Some(("first".to_owned(), fs::read(&out).unwrap()));
+        assert_eq!(qualities(&run(52, init())), [30, 52]);
+        assert_eq!(qualities(&run(30, init())), [30, 52]);
+        let text = fs::read(&out).unwrap();
+        let text = String::from_utf8_lossy(&text);
+        assert_eq!(text.matches(r#"\"init\":\"first\""#).count(), 2, "both were trained again");
+    }
+}
