@@ -10,8 +10,8 @@ use super::{
 };
 use crate::picture::Picture;
 
-/// How fast the averages of the latents' optimizer forget.
-pub(super) const DECAY: Decay = Decay { mean: 0.9, square: 0.97 };
+/// How fast the averages of the latents' optimizer forget. With few steps, a short memory of the mean is better than the usual 0.9.
+pub(super) const DECAY: Decay = Decay { mean: 0.6, square: 0.99 };
 
 /// Latents of a picture, and what they cost.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ pub(super) fn initial(network: &Network, target: &Target) -> Vec<Vec<f32>> {
 
 /// The learning rate of latents after a part of the optimization, 0 to 1, in steps of the latents.
 pub(super) fn rate(part: f32) -> f32 {
-    0.08 * half_cosine(part) + 0.002
+    0.16 * half_cosine(part) + 0.002
 }
 
 /// Falls from 1 to 0.
