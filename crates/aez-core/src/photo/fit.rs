@@ -3,7 +3,7 @@
 use super::{
     adam::{Adam, Decay},
     integer::LATENT_LIMIT,
-    network::Network,
+    network::{Network, initial_steps},
     objective,
     quantize::Rounding,
     target::{Target, to_rgb},
@@ -72,7 +72,7 @@ pub fn render(network: &Network, target: &Target, fitted: &Fitted) -> Picture {
 /// The latents that the optimization begins with.
 pub(super) fn initial(network: &Network, target: &Target) -> Vec<Vec<f32>> {
     let channels: Vec<usize> = network.config().levels.iter().map(|level| level.channels).collect();
-    target.pyramid(&channels, &network.steps)
+    target.pyramid(&channels, &initial_steps(network.lambda(), channels.len()))
 }
 
 /// The learning rate of latents after a part of the optimization, 0 to 1, in steps of the latents.

@@ -74,8 +74,7 @@ impl Network {
     }
 
     fn assemble(config: Config, layers: Layers, parameters: Vec<f32>, lambda: f32) -> Self {
-        let step = |level: usize| FIRST_STEP * lambda.sqrt() * STEP_RATIO.powi(level as i32);
-        let steps = (0..config.levels.len()).map(step).collect();
+        let steps = initial_steps(lambda, config.levels.len());
         Self { config, layers, parameters, lambda, steps }
     }
 
@@ -107,6 +106,12 @@ impl Network {
     pub fn arrays(&self) -> impl Iterator<Item = (&str, &[f32])> {
         self.layers.arrays.iter().map(|(name, range)| (name.as_str(), &self.parameters[range.clone()]))
     }
+}
+
+/// The steps of the levels of an untrained network. The latents of a pyramid with these steps are where optimization begins for trained
+/// networks, too: their own steps are smaller, and a pyramid with those would take many more bits.
+pub(super) fn initial_steps(lambda: f32, levels: usize) -> Vec<f32> {
+    (0..levels).map(|level| FIRST_STEP * lambda.sqrt() * STEP_RATIO.powi(level as i32)).collect()
 }
 
 fn is_possible(config: &Config, lambda: f32) -> bool {

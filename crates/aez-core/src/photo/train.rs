@@ -37,7 +37,7 @@ pub struct Recipe {
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { batch: 2, rate: 4e-3, updates: 100, preparation: 15, seed: 0 }
+        Self { batch: 2, rate: 3e-3, updates: 80, preparation: 12, seed: 0 }
     }
 }
 
