@@ -65,6 +65,64 @@ impl<'m> Decoder<'m> {
     /// # Errors
     /// As for [`Decoder::decode`].
     pub fn decode_parsed(&self, file: &File<'_>) -> Result<Picture> {
+        self.decode_by(file, |limits| self.model.codec().decode(&file.header, file.payload(), limits))
+    }
+
+    /// Decodes a file that may be cut at its end to a picture of full size, with less detail the more is missing. An alpha plane or
+    /// metadata that are not complete are left out. Of a complete file, this returns what [`Decoder::decode`] does.
+    ///
+    /// The checksum of a cut file cannot be verified: if bytes of it were changed, the picture shows something else.
+    ///
+    /// # Errors
+    /// As for [`Decoder::decode`], for a file that is cut within its header. [`Error::Misuse`] for a cut file of a family without
+    /// levels.
+    pub fn decode_partial(&self, bytes: &[u8]) -> Result<PartialPicture> {
+        let levels = |file: &File<'_>| self.model.codec().levels(&file.header);
+        match self.parse(bytes) {
+            Ok(file) => {
+                let (picture, levels) = (self.decode_parsed(&file)?, levels(&file));
+                Ok(PartialPicture { picture, levels, complete_levels: levels })
+            }
+            Err(Error::Damaged(_)) => {
+                let file = File::parse_cut(bytes, &self.limits)?;
+                let mut complete_levels = 0;
+                let picture = self.decode_by(&file, |limits| {
+                    let (rgb, complete) =
+                        self.model.codec().decode_cut(&file.header, file.payload(), limits)?;
+                    complete_levels = complete;
+                    Ok(rgb)
+                })?;
+                Ok(PartialPicture { picture, levels: levels(&file), complete_levels })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Number of bytes that each level of a file's colours takes, in the order in which they are stored: each adds detail to those
+    /// before it. One number for families without levels. This takes about as long as decoding.
+    ///
+    /// # Errors
+    /// As for [`Decoder::decode`].
+    pub fn level_bytes(&self, file: &File<'_>) -> Result<Vec<usize>> {
+        let left = self.check(file)?;
+        self.model.codec().level_bytes(&file.header, file.payload(), &left)
+    }
+
+    /// Decodes a file whose colours are decoded by `colours`.
+    fn decode_by(
+        &self,
+        file: &File<'_>,
+        colours: impl FnOnce(&Limits) -> Result<Vec<u8>>,
+    ) -> Result<Picture> {
+        let left = self.check(file)?;
+        let (alpha, icc, exif, xmp) = (file.alpha()?, file.icc()?, file.exif()?, file.xmp()?);
+        let header = file.header;
+        let picture = Picture::from_rgb(header.width, header.height, colours(&left)?).with_gray(header.gray);
+        Ok(picture.with_alpha(alpha).with_icc(icc).with_exif(exif).with_xmp(xmp))
+    }
+
+    /// Checks that the model is the file's, and the limits. Returns what of them is left for the colours.
+    fn check(&self, file: &File<'_>) -> Result<Limits> {
         let (header, codec) = (file.header, self.model.codec());
         self.check_family(&header)?;
         if header.model != codec.id() {
@@ -73,11 +131,7 @@ impl<'m> Decoder<'m> {
         self.limits.check_size(header.width, header.height)?;
         let sections = file.section_memory()?;
         self.limits.check_memory(sections.saturating_add(codec.memory(&header)))?;
-        let left = self.limits.with_max_memory(self.limits.max_memory - sections);
-        let (alpha, icc, exif, xmp) = (file.alpha()?, file.icc()?, file.exif()?, file.xmp()?);
-        let rgb = codec.decode(&header, file.payload(), &left)?;
-        let picture = Picture::from_rgb(header.width, header.height, rgb).with_gray(header.gray);
-        Ok(picture.with_alpha(alpha).with_icc(icc).with_exif(exif).with_xmp(xmp))
+        Ok(self.limits.with_max_memory(self.limits.max_memory - sections))
     }
 
     fn check_family(&self, header: &Header) -> Result<()> {
@@ -89,4 +143,16 @@ impl<'m> Decoder<'m> {
             Err(header.family.unsupported())
         }
     }
+}
+
+/// What [`Decoder::decode_partial`] made of a file.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct PartialPicture {
+    /// The picture, in full size.
+    pub picture: Picture,
+    /// Number of levels of a complete file.
+    pub levels: usize,
+    /// Number of levels that the file has completely.
+    pub complete_levels: usize,
 }

@@ -12,7 +12,7 @@ mod decode;
 mod encode;
 mod rate_control;
 
-pub use decode::Decoder;
+pub use decode::{Decoder, PartialPicture};
 pub(crate) use encode::check_picture;
 pub use encode::{Analysed, Encoder};
 
@@ -21,7 +21,7 @@ use std::borrow::Cow;
 use crate::{
     container::{Family, Header, ModelId},
     entropy::Coder,
-    error::Result,
+    error::{Error, Result},
     limits::Limits,
     picture::Picture,
     symbols::Quality,
@@ -48,7 +48,7 @@ pub trait Codec: Send + Sync {
     /// empty.
     ///
     /// # Errors
-    /// [`Error::Backend`](crate::Error::Backend) when the device that runs the network fails.
+    /// [`Error::Backend`] when the device that runs the network fails.
     fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>>;
 
     /// Number of bytes that [`Codec::decode`] holds at once, including the pixels that it returns.
@@ -59,9 +59,35 @@ pub trait Codec: Send + Sync {
     /// memory is what is left for this call.
     ///
     /// # Errors
-    /// [`Error::Damaged`](crate::Error::Damaged) for a payload that no encoder writes, [`Error::Limit`](crate::Error::Limit) before an
-    /// allocation above the limits, [`Error::Backend`](crate::Error::Backend).
+    /// [`Error::Damaged`] for a payload that no encoder writes, [`Error::Limit`] before an
+    /// allocation above the limits, [`Error::Backend`].
     fn decode(&self, header: &Header, payload: &[u8], limits: &Limits) -> Result<Vec<u8>>;
+
+    /// Number of levels of a payload: parts that follow each other, each of which adds detail to the picture of those before it. 1
+    /// where the family has no levels.
+    fn levels(&self, header: &Header) -> usize {
+        let _ = header;
+        1
+    }
+
+    /// Decodes the beginning of a payload, of which any number of bytes at the end are missing, to pixels of the whole picture. Returns
+    /// them with the number of levels that are complete. The conditions are those of [`Codec::decode`].
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] where the family decodes whole payloads only, [`Error::Limit`], [`Error::Backend`].
+    fn decode_cut(&self, header: &Header, payload: &[u8], limits: &Limits) -> Result<(Vec<u8>, usize)> {
+        let _ = (payload, limits);
+        Err(Error::Misuse(format!("files of the {} family are decoded as a whole only", header.family)))
+    }
+
+    /// Number of bytes of a complete payload that each level takes, the first level first. They sum to the length of the payload.
+    ///
+    /// # Errors
+    /// As for [`Codec::decode`].
+    fn level_bytes(&self, header: &Header, payload: &[u8], limits: &Limits) -> Result<Vec<usize>> {
+        let _ = (header, limits);
+        Ok(vec![payload.len()])
+    }
 }
 
 /// A picture after [`Codec::analyse`], which can be encoded with any settings.
@@ -69,14 +95,14 @@ pub trait Analysis {
     /// Encodes the picture.
     ///
     /// # Errors
-    /// [`Error::Misuse`](crate::Error::Misuse) for a picture that the family cannot encode.
+    /// [`Error::Misuse`] for a picture that the family cannot encode.
     fn encode(&self, settings: &Settings) -> Result<Payload>;
 
     /// Searches for a better representation of the picture for these settings, with an effort from 1 to 9. `None` where the family
     /// has no such search.
     ///
     /// # Errors
-    /// [`Error::Backend`](crate::Error::Backend).
+    /// [`Error::Backend`].
     fn refine(&self, settings: &Settings, effort: u8) -> Result<Option<Box<dyn Analysis + '_>>> {
         let _ = (settings, effort);
         Ok(None)
@@ -86,7 +112,7 @@ pub trait Analysis {
     /// thing.
     ///
     /// # Errors
-    /// [`Error::Backend`](crate::Error::Backend).
+    /// [`Error::Backend`].
     fn unquantized(&self) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }

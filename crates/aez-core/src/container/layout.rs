@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{
     checksum,
     cursor::Cursor,
-    header::Header,
+    header::{Header, Opening},
     section::{self, Kind},
 };
 use crate::{
@@ -56,6 +56,23 @@ impl Layout {
             )));
         }
 
+        Ok((header, Self::place(bytes, opening, false)?))
+    }
+
+    /// As [`Layout::parse`], for a file that is cut at its end: the checksum is not verified, the payload is what there is of it, and
+    /// other sections that are not complete are left out.
+    ///
+    /// # Errors
+    /// As for [`Layout::parse`]; [`Error::Damaged`] when the header or the table of sections is not complete.
+    pub fn parse_cut(bytes: &[u8], limits: &Limits) -> Result<(Header, Self)> {
+        let opening = Header::open(bytes)?;
+        let header = opening.header;
+        limits.check_size(header.width, header.height)?;
+        Ok((header, Self::place(bytes, opening, true)?))
+    }
+
+    /// The positions of the parts of a file, which may be cut at its end.
+    fn place(bytes: &[u8], opening: Opening, is_cut: bool) -> Result<Self> {
         let end = opening.checksum.end;
         let mut layout = Self {
             header: 0..opening.checksum.start,
@@ -70,8 +87,14 @@ impl Layout {
         };
         if opening.has_sections {
             let mut cursor = Cursor::at(bytes, end);
-            let sections = section::read_table(&mut cursor, bytes.len())?;
-            layout.table.end = cursor.position();
+            let lengths = section::read_table(&mut cursor)?;
+            let start = cursor.position();
+            let sections = if is_cut {
+                section::place_cut(&lengths, start, bytes.len())
+            } else {
+                section::place(&lengths, start, bytes.len())?
+            };
+            layout.table.end = start;
             for (kind, range) in sections {
                 match kind {
                     Kind::PAYLOAD => layout.payload = range,
@@ -83,7 +106,7 @@ impl Layout {
                 }
             }
         }
-        Ok((header, layout))
+        Ok(layout)
     }
 }
 

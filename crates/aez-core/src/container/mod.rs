@@ -44,6 +44,15 @@ impl<'a> File<'a> {
         Ok(Self { bytes, header, layout })
     }
 
+    /// As [`File::parse`], for a file that is cut at its end: see [`Layout::parse_cut`].
+    ///
+    /// # Errors
+    /// As for [`Layout::parse_cut`].
+    pub fn parse_cut(bytes: &'a [u8], limits: &Limits) -> Result<Self> {
+        let (header, layout) = Layout::parse_cut(bytes, limits)?;
+        Ok(Self { bytes, header, layout })
+    }
+
     /// The payload.
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {

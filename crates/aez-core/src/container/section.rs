@@ -25,9 +25,8 @@ impl Kind {
     }
 }
 
-/// Reads the table, and returns the kind and position of each section. The sections fill the file from the end of the table without
-/// gaps.
-pub fn read_table(cursor: &mut Cursor<'_>, file_len: usize) -> Result<Vec<(Kind, Range<usize>)>> {
+/// Reads the table: the kind and length of each section.
+pub fn read_table(cursor: &mut Cursor<'_>) -> Result<Vec<(Kind, u32)>> {
     let [count] = cursor.take("number of sections")?;
     let mut lengths = Vec::with_capacity(count.into());
     for index in 0..count {
@@ -42,7 +41,7 @@ pub fn read_table(cursor: &mut Cursor<'_>, file_len: usize) -> Result<Vec<(Kind,
     if count < 2 {
         return Err(Error::damaged("its table holds no section beside the latents"));
     }
-    place(&lengths, cursor.position(), file_len)
+    Ok(lengths)
 }
 
 fn check_order(before: &[(Kind, u32)], kind: Kind) -> Result<()> {
@@ -59,19 +58,27 @@ fn check_order(before: &[(Kind, u32)], kind: Kind) -> Result<()> {
     )))
 }
 
-fn place(lengths: &[(Kind, u32)], start: usize, file_len: usize) -> Result<Vec<(Kind, Range<usize>)>> {
+/// The positions of sections. They fill the file from the end of the table, `start`, without gaps.
+pub fn place(lengths: &[(Kind, u32)], start: usize, file_len: usize) -> Result<Vec<(Kind, Range<usize>)>> {
     let total: u64 = lengths.iter().map(|&(_, length)| u64::from(length)).sum();
     let rest = (file_len - start) as u64;
     if total != rest {
         return Err(Error::damaged(format_args!("its sections are {total} bytes long, but {rest} follow")));
     }
+    Ok(place_cut(lengths, start, file_len))
+}
+
+/// The positions of sections in a file that is cut at its end. Only the payload may be incomplete; other sections that are not complete
+/// are left out.
+pub fn place_cut(lengths: &[(Kind, u32)], start: usize, file_len: usize) -> Vec<(Kind, Range<usize>)> {
     let mut end = start;
-    let place = |&(kind, length)| {
+    let place = |&(kind, length): &(Kind, u32)| {
         let from = end;
-        end += length as usize;
-        (kind, from..end)
+        let is_complete = length as usize <= file_len - from;
+        end = if is_complete { from + length as usize } else { file_len };
+        (is_complete || kind == Kind::PAYLOAD).then_some((kind, from..end))
     };
-    Ok(lengths.iter().map(place).collect())
+    lengths.iter().filter_map(place).collect()
 }
 
 /// Appends the table of the given sections, of which the payload is the first.

@@ -156,6 +156,27 @@ impl<'a> RangeDecoder<'a> {
         Ok(self.take_index(index, frequencies))
     }
 
+    /// Decodes the next symbol of bytes that may be cut at their end. A symbol that depends on missing bytes is an error.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for such a symbol, and for bytes that no encoder writes.
+    pub(crate) fn take_certain(&mut self, frequencies: &Frequencies) -> Result<i32> {
+        let index = frequencies.search(self.target()?, 0..=frequencies.last());
+        let missing = 8 * self.taken.saturating_sub(self.bytes.len()) as u32;
+        // The largest number that begins with the known bytes and lies within the interval.
+        let distance = 1_u64.checked_shl(missing).map_or(u64::MAX, |grain| grain - 1);
+        let highest = self.offset.saturating_add(distance) / (self.range >> TOTAL_BITS);
+        if highest.min((1 << TOTAL_BITS) - 1) >= frequencies.cumulative()[index + 1].into() {
+            return Err(Error::damaged("the range coder's bytes end too early"));
+        }
+        Ok(self.take_index(index, frequencies))
+    }
+
+    /// Number of bits that the decoded symbols take, rounded up.
+    pub(crate) fn bits(&self) -> u64 {
+        8 * (self.taken - WINDOW_BYTES) as u64 + u64::from(self.range.leading_zeros())
+    }
+
     /// As [`RangeDecoder::take`].
     pub(crate) fn take_indexed(&mut self, indexed: &Indexed) -> Result<i32> {
         let target = self.target()?;

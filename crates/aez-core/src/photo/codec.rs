@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{fit::fit, model::PhotoModel, target::Target};
+use super::{fit::fit, integer::IntegerNetwork, model::PhotoModel, target::Target};
 use crate::{
     codec::{Analysis, Codec, Payload, Settings},
     container::{Family, Header, ModelId},
@@ -48,16 +48,44 @@ impl Codec for PhotoModel {
     }
 
     fn decode(&self, header: &Header, payload: &[u8], limits: &Limits) -> Result<Vec<u8>> {
+        let (network, multiplier) = self.decoder(header)?;
+        let pixels = network.decode(header.height, header.width, multiplier, payload, limits)?;
+        Ok(finish(header, pixels))
+    }
+
+    fn levels(&self, header: &Header) -> usize {
+        self.network(header.quality).0.config().levels.len()
+    }
+
+    fn decode_cut(&self, header: &Header, payload: &[u8], limits: &Limits) -> Result<(Vec<u8>, usize)> {
+        let (network, multiplier) = self.decoder(header)?;
+        let (pixels, levels) =
+            network.decode_cut(header.height, header.width, multiplier, payload, limits)?;
+        Ok((finish(header, pixels), levels))
+    }
+
+    fn level_bytes(&self, header: &Header, payload: &[u8], limits: &Limits) -> Result<Vec<usize>> {
+        let (network, multiplier) = self.decoder(header)?;
+        network.level_bytes(header.height, header.width, multiplier, payload, limits)
+    }
+}
+
+impl PhotoModel {
+    /// What decodes files with this header.
+    fn decoder(&self, header: &Header) -> Result<(&IntegerNetwork, u32)> {
         if header.coder != Coder::Range {
             return Err(Error::damaged("photographs are coded by the range coder only"));
         }
-        let (network, multiplier) = self.network(header.quality);
-        let mut pixels = network.decode(header.height, header.width, multiplier, payload, limits)?;
-        if header.gray {
-            gray(&mut pixels);
-        }
-        Ok(pixels)
+        Ok(self.network(header.quality))
     }
+}
+
+/// The pixels as the header describes them.
+fn finish(header: &Header, mut pixels: Vec<u8>) -> Vec<u8> {
+    if header.gray {
+        gray(&mut pixels);
+    }
+    pixels
 }
 
 /// Replaces the three values of each pixel by their rounded mean.
@@ -129,6 +157,36 @@ mod tests {
             };
             assert!(loss(&better) < loss(&quality(26).encode(&original).unwrap()));
         }
+    }
+
+    #[test]
+    fn cut_files_are_decoded_as_far_as_they_go() {
+        let model = model();
+        let original = picture(40, 27).with_alpha(Some((0..40 * 27).map(|i| (i % 7 * 40) as u8).collect()));
+        let file = Encoder::new(&model).quality(Quality::new(60).unwrap()).encode(&original).unwrap();
+        let decoder = Decoder::new(&model);
+        let whole = decoder.decode_partial(&file).unwrap();
+        assert_eq!(whole.picture, decoder.decode(&file).unwrap());
+        assert_eq!((whole.levels, whole.complete_levels), (3, 3));
+        let layout = decoder.parse(&file).unwrap().layout;
+        for length in 0..file.len() {
+            let partial = decoder.decode_partial(&file[..length]);
+            if length < layout.table.end {
+                assert!(partial.is_err());
+                continue;
+            }
+            let partial = partial.unwrap();
+            assert!(partial.picture.alpha.is_none() && partial.complete_levels <= 3);
+            assert_eq!(partial.picture.rgb.len(), original.rgb.len());
+        }
+        let levels = decoder.level_bytes(&decoder.parse(&file).unwrap()).unwrap();
+        assert_eq!((levels.len(), levels.iter().sum()), (3, layout.payload.len()));
+        let tiles = crate::testing::tiny();
+        let file = Encoder::new(&tiles).encode(&original).unwrap();
+        let decoder = Decoder::new(&tiles);
+        assert_eq!(decoder.level_bytes(&decoder.parse(&file).unwrap()).unwrap().len(), 1);
+        assert_eq!(decoder.decode_partial(&file).unwrap().picture, decoder.decode(&file).unwrap());
+        assert!(matches!(decoder.decode_partial(&file[..file.len() - 1]), Err(Error::Misuse(_))));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::{
     network::{ContextLayers, IntegerNetwork},
     run::{RELU, Reader, SIGNED},
     synthesis::{self, Coarser},
-    tables::{SCALES, Tables, out_of_range},
+    tables::{SCALES, Tables},
 };
 use crate::{
     entropy::{RangeDecoder, RangeEncoder},
@@ -24,13 +24,13 @@ use crate::{
 const BAND: usize = 8;
 
 /// One latent with its prediction.
-struct Position {
-    level: usize,
+pub(super) struct Position {
+    pub level: usize,
     /// Place in the level's latents, `[channel][row][column]`.
-    place: usize,
+    pub place: usize,
     /// In sixteenths.
-    location: i32,
-    scale: usize,
+    pub location: i32,
+    pub scale: usize,
 }
 
 impl IntegerNetwork {
@@ -82,8 +82,7 @@ impl IntegerNetwork {
         let tables = Tables::get();
         let mut decoder = RangeDecoder::new(bytes);
         let pixels = self.run(&self.sizes(height, width), multiplier, |at| {
-            let latent = tables.take(&mut decoder, at.location, at.scale)?;
-            if latent.abs() > LATENT_LIMIT { Err(out_of_range()) } else { Ok(latent as i16) }
+            tables.take(|table| decoder.take(table), at.location, at.scale)
         })?;
         decoder.finish()?;
         Ok(pixels)
@@ -110,14 +109,14 @@ impl IntegerNetwork {
     }
 
     /// Rows and columns of each level.
-    fn sizes(&self, height: u32, width: u32) -> Vec<(usize, usize)> {
+    pub(super) fn sizes(&self, height: u32, width: u32) -> Vec<(usize, usize)> {
         let size =
             |level: usize| ((height as usize).div_ceil(1 << level), (width as usize).div_ceil(1 << level));
         (0..self.config().levels.len()).map(size).collect()
     }
 
     /// Runs the network. `latent` returns each latent, in the order in which they are coded.
-    fn run(
+    pub(super) fn run(
         &self,
         sizes: &[(usize, usize)],
         multiplier: u32,

@@ -3,6 +3,7 @@
 mod coding;
 mod layer;
 mod network;
+mod partial;
 mod run;
 mod synthesis;
 mod tables;

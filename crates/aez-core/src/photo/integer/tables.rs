@@ -2,8 +2,9 @@
 
 use std::sync::OnceLock;
 
+use super::layer::LATENT_LIMIT;
 use crate::{
-    entropy::{Frequencies, RangeDecoder, RangeEncoder},
+    entropy::{Frequencies, RangeEncoder},
     error::{Error, Result},
 };
 
@@ -128,18 +129,28 @@ impl Tables {
         }
     }
 
-    /// Decodes a latent.
-    pub fn take(&self, decoder: &mut RangeDecoder<'_>, location: i32, scale: usize) -> Result<i32> {
+    /// Decodes a latent by `next`, which decodes a symbol.
+    pub fn take(
+        &self,
+        mut next: impl FnMut(&Frequencies) -> Result<i32>,
+        location: i32,
+        scale: usize,
+    ) -> Result<i16> {
         let (center, table) = self.at(location, scale);
-        let (distance, limit) = (decoder.take(table)?, *table.symbols().end());
-        if distance.abs() < limit {
-            return Ok(center + distance);
+        let (distance, limit) = (next(table)?, *table.symbols().end());
+        let latent = if distance.abs() < limit {
+            center + distance
+        } else {
+            let mut beyond = 1;
+            for _ in 1..next(&self.lengths)? {
+                beyond = beyond << 1 | next(&self.bit)?;
+            }
+            center + distance.signum() * (limit + beyond - 1)
+        };
+        if latent.abs() > LATENT_LIMIT {
+            return Err(Error::damaged("a latent is out of range"));
         }
-        let mut beyond = 1;
-        for _ in 1..decoder.take(&self.lengths)? {
-            beyond = beyond << 1 | decoder.take(&self.bit)?;
-        }
-        Ok(center + distance.signum() * (limit + beyond - 1))
+        Ok(latent as i16)
     }
 
     /// The cost of a latent in bits.
@@ -153,11 +164,6 @@ impl Tables {
         };
         table.bits(distance.clamp(-limit, limit)) + if distance.abs() >= limit { escape() } else { 0.0 }
     }
-}
-
-/// The error for a latent that no encoder writes.
-pub(super) fn out_of_range() -> Error {
-    Error::damaged("a latent is out of range")
 }
 
 /// Largest distance of a scale that does not need an escape, plus 1: about ten times the scale.
@@ -197,6 +203,7 @@ fn table(scale: usize, part: i32) -> Frequencies {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entropy::RangeDecoder;
 
     #[test]
     fn tables_are_those_of_laplace_distributions() {
@@ -233,7 +240,8 @@ mod tests {
                 let bytes = encoder.finish();
                 let mut decoder = RangeDecoder::new(&bytes);
                 for latent in latents {
-                    assert_eq!(tables.take(&mut decoder, location, scale).unwrap(), latent);
+                    let found = tables.take(|table| decoder.take(table), location, scale).unwrap();
+                    assert_eq!(i32::from(found), latent);
                 }
                 decoder.finish().unwrap();
             }

@@ -13,7 +13,10 @@ use super::super::{
     train::{Recipe, Trainer},
 };
 use super::IntegerNetwork;
-use crate::limits::Limits;
+use crate::{
+    limits::Limits,
+    picture::{Picture, mse},
+};
 
 pub(in super::super) fn trained() -> Network {
     let target = Target::new(&picture(48, 40)).unwrap();
@@ -70,6 +73,33 @@ fn any_latents_survive_a_round_trip() {
 }
 
 #[test]
+fn pictures_of_cut_bytes_get_better_with_each_part() {
+    let integer = IntegerNetwork::new(&trained()).unwrap();
+    let original = picture(48, 40);
+    let latents = fit(&trained(), &Target::new(&original).unwrap(), 20).latents;
+    let (bytes, shown) = integer.encode(40, 48, UNCHANGED, &latents).unwrap();
+    let mut errors = Vec::new();
+    let mut before = 0;
+    for length in 0..=bytes.len() {
+        let (pixels, levels) =
+            integer.decode_cut(40, 48, UNCHANGED, &bytes[..length], &Limits::default()).unwrap();
+        assert!(levels >= before && levels <= 3);
+        before = levels;
+        let shown = Picture::from_rgb(48, 40, pixels);
+        errors.push(mse(&original, &shown).unwrap());
+    }
+    let levels = integer.level_bytes(40, 48, UNCHANGED, &bytes, &Limits::default()).unwrap();
+    assert_eq!((levels.len(), levels.iter().sum()), (3, bytes.len()));
+    // Single latents may make the picture worse until those that belong to them have come.
+    let eighth = bytes.len() / 8;
+    let means: Vec<f64> =
+        errors.chunks_exact(eighth).map(|part| part.iter().sum::<f64>() / eighth as f64).collect();
+    assert!(means.is_sorted_by(|a, b| a > b), "{means:?}");
+    let complete = mse(&original, &Picture::from_rgb(48, 40, shown)).unwrap();
+    assert!(errors[bytes.len()] < 1.1 * complete, "{} {complete}", errors[bytes.len()]);
+}
+
+#[test]
 fn damaged_payloads_do_not_panic() {
     let integer = IntegerNetwork::new(&trained()).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(2);
@@ -83,6 +113,7 @@ fn damaged_payloads_do_not_panic() {
         let random: Vec<u8> = (0..count).map(|_| rng.random_range(0..=255)).collect();
         let (height, width) = (rng.random_range(1..40), rng.random_range(1..40));
         drop(integer.decode(height, width, UNCHANGED, &random, &Limits::default()));
+        integer.decode_cut(height, width, UNCHANGED, &random, &Limits::default()).unwrap();
     }
     assert!(integer.decode(15, 20, UNCHANGED, &[&bytes[..], &[1]].concat(), &Limits::default()).is_err());
 }
@@ -93,6 +124,8 @@ fn limits_come_before_allocations() {
     let limits = Limits::NONE.with_max_memory(1 << 20);
     assert!(integer.decode(1 << 20, 1 << 20, UNCHANGED, &[], &limits).is_err());
     assert!(integer.decode(u32::MAX, u32::MAX, UNCHANGED, &[], &limits).is_err());
+    assert!(integer.decode_cut(u32::MAX, u32::MAX, UNCHANGED, &[], &limits).is_err());
+    assert!(integer.level_bytes(u32::MAX, u32::MAX, UNCHANGED, &[], &limits).is_err());
     assert!(integer.memory(u32::MAX, u32::MAX) > 1 << 60);
 }
 
