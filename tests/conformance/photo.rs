@@ -249,7 +249,7 @@ fn the_smallest_and_the_largest_networks_survive_a_round_trip() {
         let network = Network::new(Config { levels }, 0.01, 1).unwrap();
         let network = IntegerNetwork::new(&network).unwrap();
         for (height, width) in [(1, 1), (37, 22)] {
-            let latent = |index: usize| (index as i32 * 2_654_435) % 4096 >> (index % 13);
+            let latent = |index: usize| ((index as i32 * 2_654_435) % 4096) >> (index % 13);
             let counts = counts(network.config(), height, width);
             let latents: Vec<Vec<i32>> =
                 counts.iter().map(|&count| (0..count).map(latent).collect()).collect();
