@@ -6,7 +6,8 @@
 
 A line has the fields of the header, all symbols, and the levels of the pixels. For rejected input, it has the kind of
 the error and the reason. The reader is slow and reads whole files into memory. It needs the package `zstandard` only for
-files that contain zstd frames. Numbers in the comments are sections of format-spec.md.
+files that contain zstd frames, and `numpy` only for models of the photo family. Numbers in the comments are sections of
+format-spec.md.
 """
 
 import base64
@@ -19,47 +20,10 @@ import sys
 import zlib
 from operator import mul
 
+from aez_basics import Bytes, RangeDecoder, Rejected, frequencies, need
+
+TILED, PHOTO = 0, 3
 MAX_EDGE, MAX_PIXELS = 65535, 1 << 27
-
-
-class Rejected(Exception):
-    """The input breaks a rule of the format: the kind of the error and the reason."""
-
-    def __init__(self, kind, reason):
-        super().__init__(reason)
-        self.kind = kind
-
-
-def need(condition, reason, kind="damaged"):
-    """Rejects the input unless `condition` holds."""
-    if not condition:
-        raise Rejected(kind, reason)
-
-
-class Bytes:
-    """A byte string that is read from front to back (1)."""
-
-    def __init__(self, data, at=0):
-        self.data, self.at = data, at
-
-    def take(self, count):
-        need(len(self.data) - self.at >= count, "the file ends too early")
-        self.at += count
-        return self.data[self.at - count : self.at]
-
-    def byte(self):
-        return self.take(1)[0]
-
-    def varint(self):
-        value = 0
-        for place in range(5):
-            byte = self.byte()
-            value |= (byte & 0x7F) << (7 * place)
-            if byte < 0x80:
-                need(byte > 0 or place == 0, "a varint is overlong")
-                need(value < 1 << 32, "a varint is too large")
-                return value
-        raise Rejected("damaged", "a varint is too long")
 
 
 def unzstd(frame, length):
@@ -152,43 +116,6 @@ class Table:
 # 8 and 9: the coders.
 
 
-class RangeDecoder:
-    def __init__(self, coded):
-        self.coded, self.taken, self.offset, self.range = coded, 0, 0, 2**64 - 1
-        for _ in range(8):
-            self.take()
-
-    def take(self):
-        byte = self.coded[self.taken] if self.taken < len(self.coded) else 0
-        self.offset = (self.offset << 8) + byte
-        self.taken += 1
-
-    def symbol(self, F):
-        """Decodes the index `i` whose interval `F[i]` to `F[i + 1]` contains the offset (8)."""
-        unit = self.range >> 20
-        t = self.offset // unit
-        need(t < 1 << 20, "range coder: the offset is beyond all symbols")
-        low, high = 0, len(F) - 1
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if F[middle] <= t else (low, middle)
-        self.offset -= unit * F[low]
-        self.range = unit * (F[low + 1] - F[low])
-        while self.range < 1 << 56:
-            self.take()
-            self.range <<= 8
-        return low
-
-    def finish(self):
-        """Checks after the last symbol that the byte string is the one valid string of its symbols (8)."""
-        if not self.coded:
-            return
-        b, z = self.coded[-1], self.taken - len(self.coded)
-        need(b > 0 and z >= 0, "range coder: not the only valid string of its symbols")
-        near = self.offset < 256**z and self.offset + (256 - b) * 256**z >= self.range
-        need(z >= 8 or near, "range coder: not the only valid string of its symbols")
-
-
 def range_symbols(coded, tables, tiles):
     decoder = RangeDecoder(coded)
     symbols = [decoder.symbol(table.F) - table.M for _ in range(tiles) for table in tables]
@@ -249,7 +176,7 @@ class Packed:
         signed = weights[:0:-1] + weights
         total = sum(signed)
         need(min(weights) > 0 and total <= 1 << 20, "weights of a packed array", "model")
-        return [(sum(signed[:i]) << 20) // total for i in range(len(signed) + 1)]
+        return frequencies(signed)
 
     def decode(self, coded, rows):
         """The symbols of a stream of `rows` rows: a list of lists of `C` symbols, one for each place."""
@@ -304,16 +231,13 @@ class Packed:
 
 
 class Model:
-    """A model file: configuration, priors, quantizer and tensors (11)."""
+    """A model file of the tiled family: configuration, priors, quantizer and tensors (11)."""
 
-    def __init__(self, data):
-        source = Bytes(data)
-        (length,) = struct.unpack("<Q", source.take(8))
-        header = json.loads(source.take(length))
-        about = json.loads(header.pop("__metadata__")["aez"])
+    family = TILED
+
+    def __init__(self, about, tensors, values):
         need(about["version"] == 1, f"version {about['version']} of the model file", "model")
-        self.values = data[source.at :]
-        self.tensors = header
+        self.tensors, self.values = tensors, values
         config = about["config"]
         self.E, self.c, self.r, self.N = (config[f] for f in ("tile", "channels", "reductions", "latents"))
         self.normalize = config["normalize"]
@@ -374,6 +298,24 @@ class Model:
     def tables(self, quality):
         return [Table(prior, multiplier(quality)) for prior in self.priors]
 
+    def decode(self, header, payload):
+        """The symbols, and the levels of all pixels."""
+        width, height = header["width"], header["height"]
+        columns, rows = -(-width // self.E), -(-height // self.E)
+        tables = self.tables(header["quality"])
+        decode = {"zstd": zstd_symbols, "range": range_symbols}[header["coder"]]
+        symbols = decode(payload, tables, rows * columns)
+        each = range(0, len(symbols), self.N)
+        tiles = [self.tile(symbols[at : at + self.N], tables, header["gray"]) for at in each]
+        picture = [
+            [list(tiles[y // self.E * columns + x // self.E][y % self.E][x % self.E]) for x in range(width)]
+            for y in range(height)
+        ]
+        for lines in picture, list(zip(*picture)):
+            for line in lines:
+                deblock(line, self.E)
+        return symbols, [level for row in picture for pixel in row for level in pixel]
+
     def tile(self, symbols, tables, gray):
         """Decodes a tile to `E` rows of `E` pixels, each a list of three levels (10)."""
         x = [
@@ -422,6 +364,20 @@ class Model:
         return out
 
 
+def read_model(data):
+    """A model of either family."""
+    source = Bytes(data)
+    (length,) = struct.unpack("<Q", source.take(8))
+    tensors = json.loads(source.take(length))
+    about = json.loads(tensors.pop("__metadata__")["aez"])
+    values = data[source.at :]
+    if "family" not in about:
+        return Model(about, tensors, values)
+    from aez_photo import PhotoModel
+
+    return PhotoModel(about, tensors, values)
+
+
 # 2 to 5: files.
 
 
@@ -431,7 +387,7 @@ def read_file(data, model):
     flags = source.byte()
     need(flags >> 4 == 1, f"version {flags >> 4} of the format", "version")
     family = flags >> 2 & 3
-    need(family == 0, f"family {family}", "unsupported")
+    need(family in (TILED, PHOTO), f"family {family}", "unsupported")
     has_sections, gray = bool(flags & 2), bool(flags & 1)
     coder, quality = divmod(source.byte(), 128)
     need(1 <= quality <= 100, f"quality {quality}")
@@ -460,21 +416,9 @@ def read_file(data, model):
             length = section.varint()
             need(length <= 1 << 24, "the metadata are too long")
             result[name] = unzstd(section.data[section.at :], length).hex()
-    need(model_id == model.id, f"the file needs model {model_id.hex()}", "wrong_model")
-    columns, rows = -(-width // model.E), -(-height // model.E)
-    tables = model.tables(quality)
-    decode = [zstd_symbols, range_symbols][coder]
-    symbols = decode(sections[0], tables, rows * columns)
-    tiles = [model.tile(symbols[at : at + model.N], tables, gray) for at in range(0, len(symbols), model.N)]
-    result["symbols"] = symbols
-    picture = [
-        [list(tiles[y // model.E * columns + x // model.E][y % model.E][x % model.E]) for x in range(width)]
-        for y in range(height)
-    ]
-    for lines in picture, list(zip(*picture)):
-        for line in lines:
-            deblock(line, model.E)
-    result["rgb"] = [level for row in picture for pixel in row for level in pixel]
+    right = (family, model_id) == (model.family, model.id)
+    need(right, f"the file needs model {model_id.hex()}", "wrong_model")
+    result["symbols"], result["rgb"] = model.decode(result, sections[0])
     return result
 
 
@@ -553,6 +497,7 @@ def read_alpha(section, width, height):
 
 
 def read_preview(text, model):
+    need(model.family == TILED, "a model of another family", "preview")
     need(re.fullmatch("[A-Za-z0-9_-]{2,267}", text) and len(text) % 4 != 1, "not base64url", "preview")
     coded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     need(base64.urlsafe_b64encode(coded).rstrip(b"=") == text.encode(), "unused bits are not zero", "preview")
@@ -567,8 +512,7 @@ def read_checked_preview(coded, model):
     decoder = RangeDecoder(coded)
 
     def choose(weights):
-        total = sum(weights)
-        return decoder.symbol([(sum(weights[:i]) << 20) // total for i in range(len(weights) + 1)])
+        return decoder.symbol(frequencies(weights))
 
     def weight(a):
         return {0: 64, 10: 64, 14: 64, 20: 32}.get(abs(a), 4 if abs(a) <= 32 else 1)
@@ -597,11 +541,12 @@ def read_checked_preview(coded, model):
 def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    with open(sys.argv[1], "rb") as file:
-        model = Model(file.read())
     inputs, preview = sys.argv[2:], sys.argv[2] == "--preview"
+    with open(sys.argv[1], "rb") as file:
+        data, model = file.read(), None
     for name in inputs[1:] if preview else inputs:
         try:
+            model = model or read_model(data)
             if preview:
                 result = read_preview(name, model)
             else:

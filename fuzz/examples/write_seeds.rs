@@ -3,15 +3,16 @@
 use std::{collections::HashMap, fs, io, path::Path};
 
 use aez_core::{
-    Encoder, Limits, Picture, Quality,
+    Encoder, Limits, Model, Picture, Quality,
     container::{Container, Family, Header, ModelId},
     entropy::{Coder, Prior, decode, encode_adaptive, encode_with},
+    photo::{Config, Level, Network, PhotoModel},
     preview,
     symbols::{Shape, Symbols},
     testing::tiny,
-    tiled::{Config, Provenance, Quantizer, Storage, TiledModel, init::xavier},
+    tiled::{self, Provenance, Quantizer, Storage, TiledModel, init::xavier},
 };
-use aez_fuzz::{AdaptiveCase, CHANNELS, Case};
+use aez_fuzz::{AdaptiveCase, CHANNELS, Case, PHOTO_MODEL};
 use safetensors::{
     Dtype, SafeTensors,
     tensor::{TensorView, serialize},
@@ -51,7 +52,33 @@ fn main() -> io::Result<()> {
     let model = small_model();
     save("model_file", 0, &model)?;
     save("model_file", 1, &in_8_bits(&model, "decoder.linear.weight"))?;
-    save("model_file", 2, &packed_model())
+    save("model_file", 2, &packed_model())?;
+    write_photo_seeds()
+}
+
+fn write_photo_seeds() -> io::Result<()> {
+    let model = Model::from_static(PHOTO_MODEL).expect("a valid model");
+    let encode = |picture: &Picture, quality| {
+        let quality = Quality::new(quality).expect("1 to 100");
+        Encoder::new(&model).quality(quality).encode(picture).expect("a small picture")
+    };
+    for (index, (file, quality)) in
+        pictures().iter().flat_map(|picture| [30, 75].map(|q| (encode(picture, q), q))).enumerate()
+    {
+        save("photo_decoder", index, &file)?;
+        let Container { header, payload, .. } =
+            Container::parse(&file, &Limits::default()).expect("a valid file");
+        let settings = [header.height as u8 - 1, header.width as u8 - 1, quality - 1];
+        save("photo_payload", index, &[&settings[..], &payload].concat())?;
+    }
+    for (index, settings) in [[8, 5, 74], [0, 0, 29], [23, 16, 99]].iter().enumerate() {
+        save("photo_round_trip", index, &[&settings[..], &pixels(60)].concat())?;
+    }
+    save("photo_model", 0, &[&[0][..], &small_photo_model()].concat())?;
+    for (index, scale) in (1..).zip([0_u8, 2, 8]) {
+        save("photo_model", index, &[&[2 * scale + 1][..], &pixels(300)].concat())?;
+    }
+    Ok(())
 }
 
 fn containers() -> [Container; 3] {
@@ -97,9 +124,8 @@ fn adaptive(settings: &[u8]) -> Vec<u8> {
     encode_adaptive(&symbols, |before| case.table(before)).expect("symbols with frequencies")
 }
 
-/// A tile, and four tiles with alpha and metadata, in both codes.
-fn whole_files() -> Vec<Vec<u8>> {
-    let model = tiny();
+/// A small picture, and a larger one with alpha and metadata.
+fn pictures() -> [Picture; 2] {
     let small = Picture::from_rgb(9, 6, (0..9 * 6 * 3).map(|i| (i * 7 % 256) as u8).collect());
     let full = Picture::from_rgb(24, 20, (0..24 * 20).flat_map(|i| [(i % 24 * 9) as u8; 3]).collect())
         .with_gray(true)
@@ -107,9 +133,15 @@ fn whole_files() -> Vec<Vec<u8>> {
         .with_icc(Some(b"colour profile ".repeat(3)))
         .with_exif(Some(b"II*\0\x08\0\0\0\0\0".to_vec()))
         .with_xmp(Some(b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>".to_vec()));
+    [small, full]
+}
+
+/// A tile, and four tiles with alpha and metadata, in both codes.
+fn whole_files() -> Vec<Vec<u8>> {
+    let model = tiny();
     let tiled = model.tiled().expect("a tiled model");
     let mut files = Vec::new();
-    for picture in [small, full] {
+    for picture in pictures() {
         let bytes = Encoder::new(&model).encode(&picture).expect("a small picture");
         let container = Container::parse(&bytes, &Limits::default()).expect("a valid file");
         let header = container.header;
@@ -146,7 +178,8 @@ fn pixels(count: usize) -> Vec<u8> {
 
 /// The file of a model that is as small as possible, so that few of its bytes are weights.
 fn small_model() -> Vec<u8> {
-    let config = Config { tile: 2, channels: 1, reductions: 1, latents: 2, ..Config::default() };
+    let config =
+        tiled::Config { tile: 2, channels: 1, reductions: 1, latents: 2, ..tiled::Config::default() };
     let parameters = xavier(config, 1).expect("a valid network");
     let quantizer = Quantizer::new(vec![0.5, -1.0], vec![0.25, 2.0]).expect("positive steps");
     let prior = Prior::fit(&[0.0, -2.0, 1.5, 0.25], 2).expect("complete rows");
@@ -154,9 +187,27 @@ fn small_model() -> Vec<u8> {
         .expect("matching parts")
 }
 
+/// The file of a model of the photo family that is as small as possible.
+fn small_photo_model() -> Vec<u8> {
+    let level = Level {
+        channels: 1,
+        features: 1,
+        wide: false,
+        wide_chroma: false,
+        hidden: 1,
+        neighbours: 2,
+        before: 0,
+        coarser: 1,
+        guides: 0,
+    };
+    let network = Network::new(Config { levels: vec![level; 2] }, 0.01, 1).expect("a valid network");
+    PhotoModel::to_bytes(&[(Quality::REFERENCE, &network)]).expect("small weights")
+}
+
 /// The file of a model of which both linear layers are packed.
 fn packed_model() -> Vec<u8> {
-    let config = Config { tile: 8, channels: 2, reductions: 1, latents: 16, ..Config::default() };
+    let config =
+        tiled::Config { tile: 8, channels: 2, reductions: 1, latents: 16, ..tiled::Config::default() };
     let parameters = xavier(config, 1).expect("a valid network");
     let quantizer = Quantizer::new(vec![0.5; 16], vec![0.25; 16]).expect("positive steps");
     let samples: Vec<f32> = (0..64).map(|i| (i % 7) as f32 - 3.0).collect();

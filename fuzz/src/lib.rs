@@ -1,11 +1,15 @@
 //! Code that the fuzz targets share. `cargo +nightly fuzz run TARGET corpus/TARGET seeds/TARGET` runs one of them;
 //! `cargo run --example write_seeds` in this folder writes `seeds/`.
 
+use std::sync::LazyLock;
+
 use aez_core::{
     Limits, Quality, Result,
     entropy::{Frequencies, Prior, Tables},
+    photo::{IntegerNetwork, PhotoModel},
     symbols::Shape,
 };
+use safetensors::{Dtype, SafeTensors};
 
 /// Limits only on memory: limits on dimensions would hide overflows.
 pub const LIMITS: Limits = Limits::NONE.with_max_memory(1 << 20);
@@ -61,4 +65,57 @@ impl<'a> AdaptiveCase<'a> {
         weights[0] <<= repeated.min(10);
         Frequencies::from_weights(self.first, &weights)
     }
+}
+
+/// A small model of the photo family.
+pub static PHOTO_MODEL: &[u8] = include_bytes!("../../tests/vectors/photo.safetensors");
+
+/// Settings of a photo, and arbitrary bytes.
+pub struct PhotoCase<'a> {
+    pub height: u32,
+    pub width: u32,
+    pub network: &'a IntegerNetwork,
+    pub multiplier: u32,
+    pub rest: &'a [u8],
+}
+
+impl<'a> PhotoCase<'a> {
+    /// Derives the settings from the first bytes: height and width up to 24, and quality.
+    pub fn new(data: &'a [u8]) -> Option<Self> {
+        static MODEL: LazyLock<PhotoModel> =
+            LazyLock::new(|| PhotoModel::from_bytes(PHOTO_MODEL).expect("a valid model"));
+        let (&[height, width, quality], rest) = data.split_first_chunk::<3>()?;
+        let quality = Quality::new(1 + quality % 100).expect("1 to 100");
+        let (network, multiplier) = MODEL.network(quality);
+        Some(Self {
+            height: u32::from(height % 24) + 1,
+            width: u32::from(width % 24) + 1,
+            network,
+            multiplier,
+            rest,
+        })
+    }
+}
+
+/// The small model of the photo family with other weights, biases and shifts. They are taken from the bytes, which are repeated as
+/// needed; the larger `scale`, the larger are weights and biases.
+pub fn photo_model(scale: u8, values: &[u8]) -> Vec<u8> {
+    let mut file = PHOTO_MODEL.to_vec();
+    let tensors = SafeTensors::deserialize(PHOTO_MODEL).expect("a valid file");
+    let mut values = values.iter().copied().cycle();
+    for (_, view) in tensors.iter() {
+        let start = view.data().as_ptr() as usize - PHOTO_MODEL.as_ptr() as usize;
+        let to = &mut file[start..start + view.data().len()];
+        let mut next = || values.next().unwrap_or(0);
+        match view.dtype() {
+            Dtype::I16 => to.as_chunks_mut::<2>().0.iter_mut().for_each(|to| {
+                *to = (i16::from(next() as i8) << (scale % 9)).to_le_bytes();
+            }),
+            Dtype::I32 => to.as_chunks_mut::<4>().0.iter_mut().for_each(|to| {
+                *to = (i32::from(next() as i8) << (scale % 25)).to_le_bytes();
+            }),
+            _ => to.iter_mut().for_each(|to| *to = next() % 25),
+        }
+    }
+    file
 }

@@ -2,13 +2,13 @@
 
 use std::{fs::File, path::Path};
 
-use aez_core::{Decoder, Error, info::FileInfo};
+use aez_core::{Decoder, Error, Model, Picture, container::Header, info::FileInfo};
 use aez_image::{PictureFormat, read_bounded};
 
 use super::{
     batch::run_all,
     common::{Common, LimitArgs},
-    failure::Failure,
+    failure::{Failure, warn},
     files::{encode_picture, format_of, read_input},
     jobs::{Job, Kind, Paths, is_aez},
 };
@@ -22,6 +22,9 @@ pub struct Args {
     /// Format of the pictures as a file extension, such as png or jpg [default: the output's extension, else png]
     #[arg(long, value_name = "EXTENSION", value_parser = format)]
     format: Option<Format>,
+    /// Decode also what there is of photos that are cut short: to pictures of full size, with less detail
+    #[arg(long)]
+    partial: bool,
     #[command(flatten)]
     limits: LimitArgs,
 }
@@ -44,14 +47,44 @@ impl Args {
         let limits = self.limits.limits();
         let model = common.decoding_model()?;
         run_all(&jobs, &self.paths, common, |job| {
-            let file = read_input(&job.input, limits.max_memory)?;
-            let picture = Decoder::new(model.for_file(&file)?).limits(limits).decode(&file)?;
+            let bytes = read_input(&job.input, limits.max_memory)?;
+            let model = model.for_file(&bytes)?;
+            let decoder = Decoder::new(model).limits(limits);
+            let picture = if self.partial {
+                decode_partial(&decoder, &bytes, &job.input)?
+            } else {
+                decoder.decode(&bytes).map_err(|error| with_hint(error, model, &bytes))?
+            };
             encode_picture(&picture, &job.output, self.format_of(job)?)
         })
     }
 
     fn format_of(&self, job: &Job) -> aez_core::Result<PictureFormat> {
         self.format.as_ref().map_or_else(|| format_of(&job.output), |format| Ok(format.format))
+    }
+}
+
+/// Decodes a file that may be cut short. Prints a warning that says how much of it there is.
+fn decode_partial(decoder: &Decoder<'_>, bytes: &[u8], input: &Path) -> aez_core::Result<Picture> {
+    let found = decoder.decode_partial(bytes)?;
+    if decoder.parse(bytes).is_err() {
+        let (complete, levels) = (found.complete_levels, found.levels);
+        let text = format!(
+            "it is cut short or damaged: its {} bytes have {complete} of {levels} levels",
+            bytes.len()
+        );
+        warn(input, &text);
+    }
+    Ok(found.picture)
+}
+
+/// Adds a hint to the error of a damaged file, if its family can show what there is of a file.
+fn with_hint(error: Error, model: &Model, bytes: &[u8]) -> Error {
+    match (error, Header::parse(bytes)) {
+        (Error::Damaged(reason), Ok((header, _))) if model.codec().levels(&header) > 1 => {
+            Error::Damaged(format!("{reason}; if it is cut short, --partial shows what there is of it"))
+        }
+        (error, _) => error,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, path::PathBuf};
 
-use aez_core::{Error, Limits, Model, info::FileInfo};
+use aez_core::{Decoder, Error, Limits, Model, info::FileInfo};
 use serde::Serialize;
 
 use super::{
@@ -31,6 +31,9 @@ struct Info {
     file: FileInfo,
     /// Number of tiles; `None` where the file's model is not at hand or not of the tiled family.
     tiles: Option<u64>,
+    /// Bytes of each level, the coarsest first, which is the order in the file; `None` where the file's model is not at hand or its
+    /// family has no levels.
+    level_bytes: Option<Vec<usize>>,
 }
 
 impl Args {
@@ -41,7 +44,13 @@ impl Args {
         let bytes = read_input(&self.file, Limits::default().max_memory)
             .map_err(|error| Failure::in_file(&self.file, error))?;
         match FileInfo::read(&bytes) {
-            Ok(file) => self.print_file(Info { tiles: tiles(&file, &bytes, common), file }),
+            Ok(file) => {
+                let model = common.decoding_model().ok().and_then(|model| model.for_file(&bytes).ok());
+                let model = model.filter(|model| model.id().to_string() == file.model_id);
+                let tiles = model.and_then(|model| tiles(&file, model));
+                let level_bytes = model.and_then(|model| level_bytes(&bytes, model));
+                self.print_file(Info { file, tiles, level_bytes })
+            }
             Err(Error::NotAez(_)) => self
                 .print_model(&Model::from_bytes(bytes).map_err(|error| Failure::in_file(&self.file, error))?),
             Err(error) => Err(Failure::in_file(&self.file, error)),
@@ -67,7 +76,7 @@ impl Args {
 
 impl Info {
     fn text(&self) -> String {
-        let Self { file, tiles } = self;
+        let Self { file, tiles, level_bytes } = self;
         let colours = if file.gray { "gray" } else { "colour" };
         let alpha = if file.alpha_bytes > 0 { " with alpha" } else { "" };
         let mut text = line("picture", format!("{} x {}, {colours}{alpha}", file.width, file.height));
@@ -81,8 +90,14 @@ impl Info {
         text += &line("coder", file.coder);
         text += &line("format version", file.format_version);
         text += &line("header", format!("{} bytes", file.header_bytes));
+        if file.latents_bytes > 0 {
+            text += &line("latents", format!("{} bytes", file.latents_bytes));
+        }
+        for (level, bytes) in level_bytes.iter().flat_map(|levels| (0..levels.len()).rev().zip(levels)) {
+            let [width, height] = [file.width, file.height].map(|edge| edge.div_ceil(1 << level));
+            text += &line(&format!("  level {level}"), format!("{bytes} bytes, {width} x {height}"));
+        }
         for (name, bytes) in [
-            ("latents", file.latents_bytes),
             ("alpha", file.alpha_bytes),
             ("ICC profile", file.icc_bytes),
             ("EXIF", file.exif_bytes),
@@ -100,16 +115,17 @@ impl Info {
     }
 }
 
-/// Number of tiles of a file, if the model at hand is the file's and has tiles.
-fn tiles(file: &FileInfo, bytes: &[u8], common: &Common) -> Option<u64> {
-    let model = common
-        .decoding_model()
-        .ok()?
-        .for_file(bytes)
-        .ok()
-        .filter(|model| model.id().to_string() == file.model_id)?;
+/// Number of tiles of a file, if its model has tiles.
+fn tiles(file: &FileInfo, model: &Model) -> Option<u64> {
     let edge = u64::from(model.block_edge()?);
     Some(u64::from(file.width).div_ceil(edge) * u64::from(file.height).div_ceil(edge))
+}
+
+/// Bytes of each level of a file, if its family has levels.
+fn level_bytes(bytes: &[u8], model: &Model) -> Option<Vec<usize>> {
+    let decoder = Decoder::new(model);
+    let levels = decoder.level_bytes(&decoder.parse(bytes).ok()?).ok()?;
+    (levels.len() > 1).then_some(levels)
 }
 
 fn line(name: &str, value: impl Display) -> String {

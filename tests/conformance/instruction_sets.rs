@@ -10,7 +10,7 @@ use std::{
 use aez::Limits;
 use aez_core::nn::InstructionSet;
 
-use super::{MODELS, Record, assert_near, json, names, path, png, vectors::record};
+use super::{MODELS, Record, assert_near, assert_shows, json, names, path, png, vectors::record};
 
 /// The names of the instruction sets of this machine, each with one thread and with two.
 fn settings() -> Vec<(&'static str, &'static str)> {
@@ -52,14 +52,14 @@ fn the_binary_decodes_the_same_pixels_on_every_instruction_set() {
         own.retain(|name| json::<Record>(&format!("{name}.json")).model == model);
         for (simd, threads) in settings() {
             let folder = tempfile::tempdir().unwrap();
-            let model = path(model);
-            let arguments = ["decompress", "--threads", threads, "--model", model.to_str().unwrap()];
+            let model_file = path(model);
+            let arguments = ["decompress", "--threads", threads, "--model", model_file.to_str().unwrap()];
             let files: Vec<_> = own.iter().map(|name| path(&format!("{name}.aez"))).collect();
             aez(simd, &arguments, folder.path(), &files);
             for name in &own {
                 let decoded = folder.path().join(format!("{name}.png"));
                 let found = aez_image::read(&decoded, &Limits::default()).unwrap();
-                assert_near(name, &found.rgb, &png(name).rgb);
+                assert_shows(name, model, &found.rgb, &png(name).rgb);
                 assert_eq!(found.alpha, png(name).alpha, "{name}");
             }
         }

@@ -7,6 +7,7 @@
 mod encoder;
 mod instruction_sets;
 mod make;
+mod photo;
 mod reader;
 mod rejected;
 mod vectors;
@@ -20,8 +21,11 @@ use aez::{Error, Limits, Model, Picture};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The models that the files were made with: 8-bit weights and tiles of 8 pixels, a normalized one with float weights and
-/// tiles of 4, and one with packed weights and tiles of 16.
-const MODELS: [&str; 3] = ["model.safetensors", "normalized.safetensors", "packed.safetensors"];
+/// tiles of 4, one with packed weights and tiles of 16, and one of the photo family.
+const MODELS: [&str; 4] = ["model.safetensors", "normalized.safetensors", "packed.safetensors", PHOTO];
+const PHOTO: &str = "photo.safetensors";
+/// The folders of files that must be rejected, and the models that a reader has.
+const REJECTED: [(&str, &str); 2] = [("rejected", MODELS[0]), ("rejected_photo", PHOTO)];
 
 /// The content of an `.aez` file without its pixels, in `NAME.json`.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -38,6 +42,8 @@ struct Record {
     exif: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     xmp: Option<String>,
+    /// Empty for photos, whose pixels are the same for all readers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     symbols: Vec<i32>,
 }
 
@@ -105,6 +111,7 @@ fn kind(error: &Error) -> &'static str {
         Error::Unsupported(_) => "unsupported",
         Error::Damaged(_) => "damaged",
         Error::WrongModel { .. } => "wrong_model",
+        Error::Model(_) => "model",
         Error::Limit { .. } => "limit",
         Error::Preview(_) => "preview",
         _ => "other",
@@ -117,4 +124,10 @@ fn assert_near(name: &str, found: &[u8], expected: &[u8]) -> u8 {
     let worst = found.iter().zip(expected).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
     assert!(worst <= 1, "{name}: a level differs by {worst}");
     worst
+}
+
+/// Checks the levels of a file of a model: those of photos are equal.
+fn assert_shows(name: &str, model: &str, found: &[u8], expected: &[u8]) {
+    let worst = assert_near(name, found, expected);
+    assert!(worst == 0 || model != PHOTO, "{name}: a level differs");
 }

@@ -3,6 +3,7 @@
 
 mod broken;
 mod models;
+mod photo;
 
 use std::{ffi::OsStr, fs};
 
@@ -15,7 +16,7 @@ use aez_core::{
 use aez_image::PictureFormat;
 use serde::Serialize;
 
-use super::{MODELS, PreviewRecord, json, model, path, vectors::record};
+use super::{MODELS, PHOTO, PreviewRecord, bytes, json, model, path, vectors::record};
 
 #[test]
 #[ignore = "writes tests/vectors"]
@@ -27,15 +28,13 @@ fn regenerate() {
             fs::remove_file(old).unwrap();
         }
     }
-    let _ = fs::remove_dir_all(path("rejected"));
-    fs::create_dir_all(path("rejected")).unwrap();
-    let make: [fn() -> Vec<u8>; 3] = [models::small, models::normalized, models::packed];
+    let make: [fn() -> Vec<u8>; 4] = [models::small, models::normalized, models::packed, photo::model];
     for (name, make) in MODELS.into_iter().zip(make) {
         if !path(name).exists() {
             save(name, &make());
         }
     }
-    let [small, normalized, packed] = MODELS.map(model);
+    let [small, normalized, packed, photos] = MODELS.map(model);
     for (name, file) in accepted(&small) {
         save_vector(name, &file, MODELS[0], &small);
     }
@@ -43,8 +42,12 @@ fn regenerate() {
         save_vector(name, &file(&normalized, &scene(11, 6), 75, coder), MODELS[1], &normalized);
     }
     save_vector("packed", &file(&packed, &scene(21, 17), 75, Coder::Range), MODELS[2], &packed);
+    for (name, file) in photo::accepted(&bytes(PHOTO), &photos) {
+        save_vector(name, &file, PHOTO, &photos);
+    }
     save_previews(&small, &old_previews);
     broken::save_all(&small);
+    broken::save_rejected("rejected_photo", &photos, photo::rejected(&photos));
 }
 
 fn save(name: &str, bytes: &[u8]) {

@@ -1,17 +1,20 @@
-//! The second reader, `scripts/read_aez.py`, gives the same results. It needs Python 3, and for some files the package
-//! `zstandard`; checks for which they are missing are skipped with a message. `AEZ_PYTHON` names another interpreter.
+//! The second reader, `scripts/read_aez.py`, gives the same results. It needs Python 3, for some files the package
+//! `zstandard`, and for photos `numpy`; checks for which they are missing are skipped with a message. `AEZ_PYTHON` names another interpreter.
 
 use std::{path::Path, process::Command};
 
 use serde_json::Value;
 
-use super::{MODELS, PreviewRecord, Record, Rejection, assert_near, json, names, path, png};
+use super::{
+    MODELS, PHOTO, PreviewRecord, REJECTED, Record, Rejection, assert_near, assert_shows, json, names, path,
+    photo::assert_latents, png,
+};
 
 /// The output of the reader for each input, or `None` without Python.
-fn read(model: &str, inputs: &[String]) -> Option<Vec<Value>> {
+pub fn read(model: &Path, inputs: &[String]) -> Option<Vec<Value>> {
     let python = std::env::var("AEZ_PYTHON").unwrap_or("python3".into());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/read_aez.py");
-    let output = Command::new(&python).arg(script).arg(path(model)).args(inputs).output();
+    let output = Command::new(&python).arg(script).arg(model).args(inputs).output();
     let output = match output {
         Ok(output) => output,
         Err(error) => {
@@ -25,7 +28,7 @@ fn read(model: &str, inputs: &[String]) -> Option<Vec<Value>> {
 }
 
 /// Whether a line of the output means that a check was impossible.
-fn is_skipped(line: &Value) -> bool {
+pub fn is_skipped(line: &Value) -> bool {
     let skipped = line["error"] == "missing";
     if skipped {
         println!("skipped: {}: {}", line["input"], line["reason"]);
@@ -47,7 +50,7 @@ fn the_second_reader_decodes_the_same() {
         let mut own = names();
         own.retain(|name| json::<Record>(&format!("{name}.json")).model == model);
         let inputs: Vec<String> = own.iter().map(|name| file(&format!("{name}.aez"))).collect();
-        let Some(lines) = read(model, &inputs) else { return };
+        let Some(lines) = read(&path(model), &inputs) else { return };
         assert_eq!(lines.len(), inputs.len());
         for (name, mut line) in own.iter().zip(lines) {
             if is_skipped(&line) {
@@ -55,10 +58,14 @@ fn the_second_reader_decodes_the_same() {
             }
             let picture = png(name);
             line["model"] = model.into();
-            let found: Record =
+            let mut found: Record =
                 serde_json::from_value(line.clone()).unwrap_or_else(|e| panic!("{e}: {line}"));
+            let rgb = levels(&line, "rgb").unwrap();
+            if model == PHOTO {
+                assert_latents(name, &std::mem::take(&mut found.symbols), &rgb);
+            }
             assert_eq!(found, json(&format!("{name}.json")), "{name}");
-            assert_near(name, &levels(&line, "rgb").unwrap(), &picture.rgb);
+            assert_shows(name, model, &rgb, &picture.rgb);
             assert_eq!(levels(&line, "alpha"), picture.alpha, "{name}");
         }
     }
@@ -66,11 +73,13 @@ fn the_second_reader_decodes_the_same() {
 
 #[test]
 fn the_second_reader_rejects_the_same_files_for_the_same_reasons() {
-    let rejections: Vec<Rejection> = json("rejected/rejected.json");
-    let inputs: Vec<String> = rejections.iter().map(|r| file(&format!("rejected/{}", r.input))).collect();
-    let Some(lines) = read(MODELS[0], &inputs) else { return };
-    for (rejection, line) in rejections.iter().zip(lines) {
-        assert!(is_skipped(&line) || line["error"] == *rejection.kind, "{rejection:?}: {line}");
+    for (folder, model) in REJECTED {
+        let rejections: Vec<Rejection> = json(&format!("{folder}/rejected.json"));
+        let inputs: Vec<String> = rejections.iter().map(|r| file(&format!("{folder}/{}", r.input))).collect();
+        let Some(lines) = read(&path(model), &inputs) else { return };
+        for (rejection, line) in rejections.iter().zip(lines) {
+            assert!(is_skipped(&line) || line["error"] == *rejection.kind, "{rejection:?}: {line}");
+        }
     }
 }
 
@@ -80,7 +89,7 @@ fn the_second_reader_decodes_previews() {
     let rejected: Vec<Rejection> = json("rejected_previews.json");
     let texts = previews.iter().map(|p| p.text.clone()).chain(rejected.iter().map(|r| r.input.clone()));
     let inputs: Vec<String> = std::iter::once("--preview".to_owned()).chain(texts).collect();
-    let Some(lines) = read(MODELS[0], &inputs) else { return };
+    let Some(lines) = read(&path(MODELS[0]), &inputs) else { return };
     assert_eq!(lines.len(), inputs.len() - 1);
     for (expected, line) in previews.iter().zip(&lines) {
         let picture = png(&expected.picture);

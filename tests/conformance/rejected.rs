@@ -2,20 +2,22 @@
 
 use aez::{Decoder, Limits, preview};
 
-use super::{MODELS, Rejection, bytes, json, kind, model, path};
+use super::{MODELS, REJECTED, Rejection, bytes, json, kind, model, path};
 
 #[test]
 fn files_that_break_a_rule_are_rejected() {
-    let model = model(MODELS[0]);
-    let rejections: Vec<Rejection> = json("rejected/rejected.json");
-    for Rejection { input, kind: expected, message } in &rejections {
-        let error = Decoder::new(&model).decode(&bytes(&format!("rejected/{input}"))).expect_err(input);
-        let found = error.to_string();
-        assert_eq!(kind(&error), expected, "{input}: {found}");
-        assert!(found.contains(message), "{input}: {found:?} does not contain {message:?}");
+    for (folder, name) in REJECTED {
+        let model = model(name);
+        let rejections: Vec<Rejection> = json(&format!("{folder}/rejected.json"));
+        for Rejection { input, kind: expected, message } in &rejections {
+            let error = Decoder::new(&model).decode(&bytes(&format!("{folder}/{input}"))).expect_err(input);
+            let found = error.to_string();
+            assert_eq!(kind(&error), expected, "{input}: {found}");
+            assert!(found.contains(message), "{input}: {found:?} does not contain {message:?}");
+        }
+        let files = std::fs::read_dir(path(folder)).unwrap().count();
+        assert_eq!(files, rejections.len() + 1, "each file has an entry in rejected.json");
     }
-    let files = std::fs::read_dir(path("rejected")).unwrap().count();
-    assert_eq!(files, rejections.len() + 1, "each file has an entry in rejected.json");
 }
 
 #[test]

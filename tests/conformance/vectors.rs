@@ -1,23 +1,20 @@
 //! Each file is decoded to the recorded content.
 
 use aez::{Decoder, Limits, Model, preview};
-use aez_core::{container::Container, entropy, symbols::Shape};
+use aez_core::{
+    container::{Container, Header},
+    entropy,
+    symbols::Shape,
+    tiled::TiledModel,
+};
 
-use super::{MODELS, PreviewRecord, Record, assert_near, bytes, hex, json, model, names, png};
+use super::{MODELS, PreviewRecord, Record, assert_near, assert_shows, bytes, hex, json, model, names, png};
 
 /// The content of a file as decoded by this library.
 pub fn record(file: &[u8], model_name: &str, model: &Model) -> Record {
     let Container { header, payload, icc, exif, xmp, .. } =
         Container::parse(file, &Limits::default()).unwrap();
-    let model = model.tiled().unwrap();
-    let edge = model.tile() as u32;
-    let shape = Shape {
-        rows: header.height.div_ceil(edge),
-        columns: header.width.div_ceil(edge),
-        channels: model.latents() as u32,
-    };
-    let tables = model.prior().at(header.quality);
-    let symbols = entropy::decode(header.coder, &payload, shape, &tables, &Limits::default()).unwrap();
+    let symbols = model.tiled().map(|model| tiled_symbols(model, &header, &payload)).unwrap_or_default();
     Record {
         model: model_name.to_owned(),
         width: header.width,
@@ -29,8 +26,20 @@ pub fn record(file: &[u8], model_name: &str, model: &Model) -> Record {
         icc: icc.as_deref().map(hex),
         exif: exif.as_deref().map(hex),
         xmp: xmp.as_deref().map(hex),
-        symbols: symbols.values().to_vec(),
+        symbols,
     }
+}
+
+fn tiled_symbols(model: &TiledModel, header: &Header, payload: &[u8]) -> Vec<i32> {
+    let edge = model.tile() as u32;
+    let shape = Shape {
+        rows: header.height.div_ceil(edge),
+        columns: header.width.div_ceil(edge),
+        channels: model.latents() as u32,
+    };
+    let tables = model.prior().at(header.quality);
+    let symbols = entropy::decode(header.coder, payload, shape, &tables, &Limits::default()).unwrap();
+    symbols.values().to_vec()
 }
 
 #[test]
@@ -43,7 +52,7 @@ fn files_are_read_as_recorded() {
         assert_eq!(record(&file, model_name, model), expected, "{name}");
         let found = Decoder::new(model).decode(&file).unwrap();
         let picture = png(&name);
-        assert_near(&name, &found.rgb, &picture.rgb);
+        assert_shows(&name, model_name, &found.rgb, &picture.rgb);
         assert_eq!(found.alpha, picture.alpha, "{name}");
         assert_eq!((found.width, found.height, found.gray), (picture.width, picture.height, picture.gray));
     }

@@ -1,5 +1,7 @@
 //! Files and texts that break one rule of the format each.
 
+use std::fs;
+
 use aez::{Decoder, Limits, Model, preview};
 use aez_core::{
     container::{Container, Header, seal},
@@ -7,27 +9,34 @@ use aez_core::{
 };
 
 use super::{extremes, file, gray, recode, save, save_json, scene, with_alpha};
-use crate::{Rejection, kind};
+use crate::{Rejection, kind, path};
 
 pub fn save_all(model: &Model) {
-    let rejections: Vec<Rejection> = headers(model)
-        .into_iter()
-        .chain(tables(model))
-        .chain(payloads(model))
-        .chain(frames(model))
-        .map(|(name, bytes, message)| {
-            let error = Decoder::new(model).decode(&bytes).expect_err(name);
-            assert!(error.to_string().contains(message), "{name}: {error}");
-            let input = format!("{name}.aez");
-            save(&format!("rejected/{input}"), &bytes);
-            Rejection { input, kind: kind(&error).to_owned(), message: message.to_owned() }
-        })
-        .collect();
-    save_json("rejected/rejected.json", &rejections);
+    save_rejected(
+        "rejected",
+        model,
+        [headers(model), tables(model), payloads(model), frames(model)].concat(),
+    );
     save_json("rejected_previews.json", &previews(model));
 }
 
-type Broken = (&'static str, Vec<u8>, &'static str);
+/// The name of a file, its bytes, and a part of the message.
+pub type Broken = (&'static str, Vec<u8>, &'static str);
+
+/// Writes files that are rejected with a model, and their list.
+pub fn save_rejected(folder: &str, model: &Model, files: Vec<Broken>) {
+    let _ = fs::remove_dir_all(path(folder));
+    fs::create_dir_all(path(folder)).unwrap();
+    let rejection = |(name, bytes, message): Broken| {
+        let error = Decoder::new(model).decode(&bytes).expect_err(name);
+        assert!(error.to_string().contains(message), "{name}: {error}");
+        let input = format!("{name}.aez");
+        save(&format!("{folder}/{input}"), &bytes);
+        Rejection { input, kind: kind(&error).to_owned(), message: message.to_owned() }
+    };
+    let rejections: Vec<Rejection> = files.into_iter().map(rejection).collect();
+    save_json(&format!("{folder}/rejected.json"), &rejections);
+}
 
 fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
     seal(&mut bytes).unwrap();

@@ -25,7 +25,7 @@ pub struct Level {
     pub before: usize,
     /// Inputs of the context model: latents of the coarser level at the position and its neighbours, up to 5.
     pub coarser: usize,
-    /// Inputs of the context model: the first features of the coarser level.
+    /// Inputs of the context model: the first features of the coarser level, none in the coarsest.
     pub guides: usize,
 }
 
@@ -80,9 +80,11 @@ impl Config {
                 && level.coarser <= 5
         };
         let guided = |pair: &[Level]| pair[0].guides <= pair[1].features;
+        let is_unguided = self.levels.last().is_some_and(|coarsest| coarsest.guides == 0);
         (2..=10).contains(&self.levels.len())
             && self.levels.iter().all(within)
             && self.levels.windows(2).all(guided)
+            && is_unguided
     }
 
     /// Multiplications that the decoder needs for each pixel, on average: of the context model, and of the synthesis network.

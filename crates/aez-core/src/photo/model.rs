@@ -164,8 +164,13 @@ impl PhotoModel {
         self.networks.iter().map(|entry| entry.quality.get()).collect()
     }
 
-    /// The network for a quality, and the factor of its steps: the network that was trained for the nearest quality, or the lower of two.
-    pub(super) fn network(&self, quality: Quality) -> (&IntegerNetwork, u32) {
+    /// The network for a quality, and the factor of its steps in units of 2^-12: the network that was trained for the nearest quality, or
+    /// the lower of two.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn network(&self, quality: Quality) -> (&IntegerNetwork, u32) {
         let nearest = self.networks.iter().min_by_key(|entry| entry.quality.get().abs_diff(quality.get()));
         let Entry { quality: trained, network, .. } = nearest.expect("a model has a network");
         (network, multiplier(quality, *trained))
