@@ -11,6 +11,7 @@ use aez::{Decoder, Encoder, Limits, Model, Picture, Quality};
 use aez_core::{
     container::Container,
     entropy::{self, Coder},
+    photo::{Config, Network, PhotoModel, Recipe, Target, Trainer, lambda},
     symbols::Shape,
     tiled::{
         TiledModel,
@@ -109,5 +110,35 @@ fn pipeline(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, network, coding, container, pipeline);
+/// A model of the photo family after seconds of training on a part of the test image.
+fn photo_model() -> Model {
+    const STEPS: u32 = 100;
+    let quality = Quality::REFERENCE;
+    let network = Network::new(Config::default(), lambda(quality), 1).expect("valid sizes");
+    let edge = 96;
+    let picture = Picture::from_rgb(edge, edge, scene::draw(edge, edge, (0.0, 0.0), edge as f32));
+    let target = Target::new(&picture).expect("a valid picture");
+    let mut trainer = Trainer::new(network, vec![target], Recipe::default());
+    for step in 0..STEPS {
+        trainer.step(step as f32 / STEPS as f32);
+    }
+    let bytes = PhotoModel::to_bytes(&[(quality, trainer.network())]).expect("small weights");
+    Model::from_bytes(bytes).expect("a valid model")
+}
+
+/// Decoding of a photograph, and of its first half.
+fn photo(criterion: &mut Criterion) {
+    let (model, picture) = (photo_model(), picture(TILES));
+    let file = Encoder::new(&model).encode(&picture).expect("a valid picture");
+    let decoder = Decoder::new(&model);
+    let mut group = criterion.benchmark_group("photo");
+    group.sample_size(20);
+    group.throughput(Throughput::Bytes(picture.rgb.len() as u64));
+    group.bench_function("decompress", |b| b.iter(|| decoder.decode(black_box(&file))));
+    group.bench_function("decompress half", |b| {
+        b.iter(|| decoder.decode_partial(black_box(&file[..file.len() / 2])));
+    });
+}
+
+criterion_group!(benches, network, coding, container, pipeline, photo);
 criterion_main!(benches);

@@ -19,6 +19,22 @@ pub(crate) fn threads() -> usize {
     return 1;
 }
 
+/// Calls both functions, at the same time where there are several threads.
+pub(crate) fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    #[cfg(feature = "rayon")]
+    return rayon::join(a, b);
+    #[cfg(not(feature = "rayon"))]
+    return (a(), b());
+}
+
+/// Calls a function on a thread of rayon's current pool, so that what it runs in parallel need not be handed to the pool one by one.
+pub(crate) fn on_pool<T: Send>(function: impl FnOnce() -> T + Send) -> T {
+    #[cfg(feature = "rayon")]
+    return rayon::scope(|_| function());
+    #[cfg(not(feature = "rayon"))]
+    return function();
+}
+
 /// The methods of rayon's traits that this crate uses, under the same names, on one thread.
 #[cfg(not(feature = "rayon"))]
 mod sequential {

@@ -156,6 +156,25 @@ impl<'a> RangeDecoder<'a> {
         Ok(self.take_index(index, frequencies))
     }
 
+    /// As [`RangeDecoder::take`], faster if the symbol is `likely`, which is one of the symbols.
+    #[inline]
+    pub(crate) fn take_near(&mut self, frequencies: &Frequencies, likely: i32) -> Result<i32> {
+        let (index, cumulative) = (frequencies.index(likely), frequencies.cumulative());
+        let unit = self.range >> TOTAL_BITS;
+        let [below, above] = [index, index + 1].map(|index| unit * u64::from(cumulative[index]));
+        if (below..above).contains(&self.offset) {
+            self.offset -= below;
+            self.range = above - below;
+            self.refill();
+            return Ok(likely);
+        }
+        let target = self.target()?;
+        let is_lower = target < cumulative[index];
+        let positions = if is_lower { 0..=index - 1 } else { index + 1..=frequencies.last() };
+        let index = frequencies.search(target, positions);
+        Ok(self.take_index(index, frequencies))
+    }
+
     /// Decodes the next symbol of bytes that may be cut at their end. A symbol that depends on missing bytes is an error.
     ///
     /// # Errors
@@ -215,6 +234,12 @@ impl<'a> RangeDecoder<'a> {
         let unit = self.range >> TOTAL_BITS;
         self.offset -= unit * u64::from(below);
         self.range = unit * u64::from(frequency);
+        self.refill();
+    }
+
+    /// Moves the window until the interval has its minimum size.
+    #[inline]
+    fn refill(&mut self) {
         while self.range < MIN_RANGE {
             self.take_byte();
             self.range <<= 8;

@@ -66,17 +66,32 @@ impl<T: Copy + Default> Rows<T> {
         plane * self.step + SIDE
     }
 
-    /// Repeats the outer rows and columns in the margins, two in each direction.
-    pub fn extend_edges(&mut self) {
-        let (columns, step) = (self.columns, self.step);
-        if columns == 0 || self.rows == 0 {
+    /// Number of bytes of an array of this size.
+    pub fn bytes(planes: usize, rows: usize, columns: usize) -> u64 {
+        let step = 2 * SIDE as u64 + (columns as u64 + 2).next_multiple_of(LANES as u64);
+        let values = (rows as u64 + 2 * MARGIN as u64).saturating_mul(step);
+        values.saturating_mul((planes * size_of::<T>()) as u64)
+    }
+
+    /// Repeats the outer columns of a row in the margins, two in each direction.
+    pub fn extend_sides(&mut self, row: usize) {
+        let (columns, step, length) = (self.columns, self.step, self.row_step());
+        if columns == 0 {
             return;
         }
-        for row in self.inner_mut().chunks_exact_mut(step) {
-            let (first, last) = (row[SIDE], row[SIDE + columns - 1]);
-            row[SIDE - 2..SIDE].fill(first);
-            row[SIDE + columns..SIDE + columns + 2].fill(last);
+        for plane in self.inner_mut()[row * length..(row + 1) * length].chunks_exact_mut(step) {
+            let (first, last) = (plane[SIDE], plane[SIDE + columns - 1]);
+            plane[SIDE - 2..SIDE].fill(first);
+            plane[SIDE + columns..SIDE + columns + 2].fill(last);
         }
+    }
+
+    /// Repeats the outer rows and columns in the margins, two in each direction.
+    pub fn extend_edges(&mut self) {
+        if self.columns == 0 || self.rows == 0 {
+            return;
+        }
+        (0..self.rows).for_each(|row| self.extend_sides(row));
         let length = self.row_step();
         for margin in 0..MARGIN {
             self.values.copy_within(MARGIN * length..(MARGIN + 1) * length, margin * length);

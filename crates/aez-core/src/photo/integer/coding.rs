@@ -1,27 +1,19 @@
 //! Latents to bytes, and bytes to latents and pixels.
 
 use super::{
-    super::{
-        config::PASSES,
-        layers::{ContextNet, ContextPlanes},
-        rows::Rows,
-    },
-    layer::{LATENT_LIMIT, narrow},
+    super::{config::PASSES, layers::ContextNet, rows::Rows},
+    layer::LATENT_LIMIT,
     network::{ContextLayers, IntegerNetwork},
-    run::{RELU, Reader, SIGNED},
-    synthesis::{self, Coarser},
+    predict::{self, CHUNK, predict},
+    synthesis::{Coarser, Level},
     tables::{SCALES, Tables},
 };
 use crate::{
     entropy::{RangeDecoder, RangeEncoder},
     error::{Error, Result},
     limits::Limits,
-    nn::taps::LANES,
-    parallel::*,
+    parallel::{join, on_pool},
 };
-
-/// Rows that one thread predicts at a time.
-const BAND: usize = 8;
 
 /// One latent with its prediction.
 pub(super) struct Position {
@@ -82,7 +74,7 @@ impl IntegerNetwork {
         let tables = Tables::get();
         let mut decoder = RangeDecoder::new(bytes);
         let pixels = self.run(&self.sizes(height, width), multiplier, |at| {
-            tables.take(|table| decoder.take(table), at.location, at.scale)
+            tables.take(|table, likely| decoder.take_near(table, likely), at.location, at.scale)
         })?;
         decoder.finish()?;
         Ok(pixels)
@@ -91,21 +83,37 @@ impl IntegerNetwork {
     /// Number of bytes that decoding a picture holds at most, including the pixels.
     #[must_use]
     pub fn memory(&self, height: u32, width: u32) -> u64 {
-        let planes = |level: usize| {
-            let sizes = &self.config().levels[level];
-            // Latents, picture twice, both layers of features, and the carry; the context model has half of the rows and columns.
-            let fine =
-                sizes.channels + 3 + 3 + 2 * sizes.features + self.layers.synthesis[level].carry.outputs;
-            (4 * fine + self.layers.planes[level].count + 2) as u64
-        };
-        let level = |(level, size): (usize, &(usize, usize))| {
-            // Planes of half the size, with their margins.
-            let (rows, columns) = (size.0 as u64 / 2 + 6, size.1 as u64 / 2 + 34);
-            rows.saturating_mul(columns).saturating_mul(2 * planes(level))
-        };
         let sizes = self.sizes(height, width);
-        let pixels = u64::from(height).saturating_mul(u64::from(width)).saturating_mul(3);
-        sizes.iter().enumerate().map(level).fold(pixels, u64::saturating_add)
+        let inputs = |level: usize| match sizes.get(level) {
+            Some(&(rows, columns)) => {
+                Rows::<i16>::bytes(self.layers.planes[level].count, rows.div_ceil(2), columns.div_ceil(2))
+            }
+            None => 0,
+        };
+        let result = |level: usize| match sizes.get(level) {
+            Some(&(rows, columns)) if level == 0 => (rows as u64).saturating_mul(3 * columns as u64),
+            Some(&(rows, columns)) => {
+                Rows::<i16>::bytes(Coarser::count(&self.synthesis[level], self.guides(level)), rows, columns)
+            }
+            None => 0,
+        };
+        let held = |(level, &(rows, columns)): (usize, &(usize, usize))| {
+            let config = &self.config().levels[level];
+            let (half_rows, half_columns) = (rows.div_ceil(2) as u64, columns.div_ceil(2));
+            let coding = half_rows.saturating_mul(2 * half_columns as u64);
+            let coding = coding.saturating_add(predict::memory(config.hidden, half_columns));
+            let synthesis = Level::memory(&self.synthesis[level], config.channels, columns);
+            let synthesis = synthesis.saturating_add(result(level));
+            let now = inputs(level + 1).max(coding).max(synthesis);
+            inputs(level).saturating_add(result(level + 1)).saturating_add(now)
+        };
+        sizes.iter().enumerate().map(held).max().unwrap_or(0)
+    }
+
+    /// Number of features of a level that the context model of the finer level reads.
+    fn guides(&self, level: usize) -> usize {
+        let finer = level.checked_sub(1).map(|finer| self.layers.planes[finer]);
+        finer.map_or(0, |planes| planes.count - planes.guides)
     }
 
     /// Rows and columns of each level.
@@ -115,120 +123,75 @@ impl IntegerNetwork {
         (0..self.config().levels.len()).map(size).collect()
     }
 
-    /// Runs the network. `latent` returns each latent, in the order in which they are coded.
+    /// Runs the network, and returns the pixels. `latent` returns each latent, in the order in which they are coded.
     pub(super) fn run(
         &self,
         sizes: &[(usize, usize)],
         multiplier: u32,
-        mut latent: impl FnMut(Position) -> Result<i16>,
+        mut latent: impl FnMut(Position) -> Result<i16> + Send,
     ) -> Result<Vec<u8>> {
-        let mut before: Option<(Rows<i16>, Coarser)> = None;
-        for (level, &size) in sizes.iter().enumerate().rev() {
-            let planes = self.layers.planes[level];
-            let mut inputs = context_inputs(planes, size, before.as_ref());
-            for (net, layers) in self.layers.contexts[level].iter().zip(&self.contexts[level]) {
-                let predictions = predict(layers, &inputs);
-                code_pass(net, level, size, &predictions, &mut inputs, &mut latent)?;
+        on_pool(|| {
+            let mut before: Option<(Rows<i16>, Coarser)> = None;
+            for (level, &(rows, columns)) in sizes.iter().enumerate().rev() {
+                let known = before.as_ref().map(|(latents, coarser)| (latents, coarser));
+                let mut inputs = predict::inputs(self.layers.planes[level], (rows, columns), known);
+                let coarser = before.map(|(_, coarser)| coarser);
+                for (net, layers) in self.layers.contexts[level].iter().zip(&self.contexts[level]) {
+                    code_pass(net, layers, (level, rows, columns), &mut inputs, &mut latent)?;
+                }
+                let synthesis = Level {
+                    layers: &self.synthesis[level],
+                    multiplier,
+                    latents: &inputs,
+                    channels: self.config().levels[level].channels,
+                    rows,
+                    columns,
+                    coarser: coarser.as_ref(),
+                };
+                if level == 0 {
+                    return Ok(synthesis.pixels());
+                }
+                let now = synthesis.run(self.guides(level));
+                before = Some((inputs, now));
             }
-            let latents = interleave(&inputs, size, self.config().levels[level].channels);
-            drop(inputs);
-            let coarser = before.as_ref().map(|(_, coarser)| coarser);
-            let now = synthesis::run(&self.synthesis[level], multiplier, &latents, coarser);
-            before = Some((latents, now));
-        }
-        Ok(before.map(|(_, finest)| finest.pixels()).unwrap_or_default())
+            Ok(Vec::new())
+        })
     }
 }
 
-/// The known inputs of the context model of a level: latents and features of the coarser level.
-fn context_inputs(
-    planes: ContextPlanes,
-    (rows, columns): (usize, usize),
-    coarser: Option<&(Rows<i16>, Coarser)>,
-) -> Rows<i16> {
-    let mut inputs = Rows::<i16>::new(planes.count, rows.div_ceil(2), columns.div_ceil(2));
-    if let Some((latents, Coarser { features, .. })) = coarser {
-        for y in 0..inputs.rows {
-            for plane in planes.coarser..planes.guides {
-                inputs.row_mut(plane, y).copy_from_slice(latents.row(plane - planes.coarser, y));
-            }
-            for plane in planes.guides..planes.count {
-                inputs.row_mut(plane, y).copy_from_slice(features.row(plane - planes.guides, y));
-            }
-        }
-    }
-    inputs
-}
-
-/// The locations and scales of all latents of a channel and phase.
-fn predict(layers: &ContextLayers, inputs: &Rows<i16>) -> Rows<i16> {
-    let columns = inputs.columns;
-    let mut predictions = Rows::<i16>::new(2, inputs.rows, columns);
-    let (row_step, step, first) = (predictions.row_step(), predictions.step, predictions.in_row(0));
-    let group = columns.next_multiple_of(LANES);
-    let hidden = layers.first.layer.outputs;
-    predictions.inner_mut().par_chunks_mut(BAND * row_step).enumerate().for_each(|(band, rows)| {
-        let mut sums = Vec::new();
-        let [mut one, mut two] = [(); 2].map(|()| Rows::<i16>::new(hidden, 1, columns));
-        for (y, row) in (band * BAND..).zip(rows.chunks_exact_mut(row_step)) {
-            Reader::new(&layers.first, &[inputs]).sums(|_| y, columns, &mut sums);
-            store(&sums, &layers.first.layer.shifts, &mut one);
-            Reader::new(&layers.second, &[&one]).sums(|_| 0, columns, &mut sums);
-            store(&sums, &layers.second.layer.shifts, &mut two);
-            let output = Reader::new(&layers.output, &[&two, inputs]);
-            output.sums(|part| if part == 0 { 0 } else { y }, columns, &mut sums);
-            for (plane, sums) in sums.chunks_exact(group).enumerate() {
-                let to = &mut row[plane * step + first..][..columns];
-                narrow(sums, layers.output.layer.shifts[plane], &[], SIGNED, to);
-            }
-        }
-    });
-    predictions
-}
-
-/// Writes the only row of hidden values.
-fn store(sums: &[i32], shifts: &[u8], hidden: &mut Rows<i16>) {
-    let group = hidden.columns.next_multiple_of(LANES);
-    for (plane, (sums, &shift)) in sums.chunks_exact(group).zip(shifts).enumerate() {
-        narrow(sums, shift, &[], RELU, hidden.row_mut(plane, 0));
-    }
-}
-
-/// Codes the latents of a channel and phase, and enters them in the inputs of the context model.
+/// Codes the latents of a channel and phase of a level with the given rows and columns, and enters them in the inputs of the context
+/// model. While some rows are coded, the next ones are predicted.
 fn code_pass(
     net: &ContextNet,
-    level: usize,
-    (rows, columns): (usize, usize),
-    predictions: &Rows<i16>,
+    layers: &ContextLayers,
+    (level, rows, columns): (usize, usize, usize),
     inputs: &mut Rows<i16>,
-    latent: &mut impl FnMut(Position) -> Result<i16>,
+    latent: &mut (impl FnMut(Position) -> Result<i16> + Send),
 ) -> Result<()> {
     let (dy, dx) = PASSES[net.pass];
+    let (count, width) = ((rows + 1 - dy) / 2, (columns + 1 - dx) / 2);
+    let mut latents = vec![0; count * width];
+    let [mut now, mut next] = [(); 2].map(|()| predict::predictions(inputs.columns));
+    predict(layers, inputs, 0, &mut now);
+    for (first, latents) in (0..).step_by(CHUNK).zip(latents.chunks_mut((CHUNK * width).max(1))) {
+        let code = || -> Result<()> {
+            for (y, row) in latents.chunks_exact_mut(width).enumerate() {
+                let start = (net.channel * rows + 2 * (first + y) + dy) * columns + dx;
+                let predictions = now.row(0, y).iter().zip(now.row(1, y));
+                for (x, (to, (&location, &scale))) in row.iter_mut().zip(predictions).enumerate() {
+                    let scale = usize::from(scale.clamp(0, SCALES as i16 - 1).unsigned_abs());
+                    *to = latent(Position { level, place: start + 2 * x, location: location.into(), scale })?;
+                }
+            }
+            Ok(())
+        };
+        let (coded, ()) = join(code, || predict(layers, inputs, first + CHUNK, &mut next));
+        coded?;
+        std::mem::swap(&mut now, &mut next);
+    }
     let own = net.channel * PASSES.len() + net.pass;
-    for (y, row) in (dy..rows).step_by(2).enumerate() {
-        let (locations, scales) = (predictions.row(0, y), predictions.row(1, y));
-        let to = inputs.row_mut(own, y);
-        for (x, column) in (dx..columns).step_by(2).enumerate() {
-            let scale = usize::from(scales[x].clamp(0, SCALES as i16 - 1).unsigned_abs());
-            let place = (net.channel * rows + row) * columns + column;
-            to[x] = latent(Position { level, place, location: locations[x].into(), scale })?;
-        }
+    for (y, row) in latents.chunks_exact(width.max(1)).enumerate() {
+        inputs.row_mut(own, y)[..width].copy_from_slice(row);
     }
     Ok(())
-}
-
-/// The latents of a level from those of each phase. The edges are extended.
-fn interleave(inputs: &Rows<i16>, (rows, columns): (usize, usize), channels: usize) -> Rows<i16> {
-    let mut latents = Rows::<i16>::new(channels, rows, columns);
-    for channel in 0..channels {
-        for (pass, (dy, dx)) in PASSES.into_iter().enumerate() {
-            for (y, row) in (dy..rows).step_by(2).enumerate() {
-                let from = inputs.row(channel * PASSES.len() + pass, y);
-                let to = latents.row_mut(channel, row);
-                to.iter_mut().skip(dx).step_by(2).zip(from).for_each(|(to, from)| *to = *from);
-            }
-        }
-    }
-    latents.extend_edges();
-    latents
 }

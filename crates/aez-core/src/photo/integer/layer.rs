@@ -2,15 +2,11 @@
 
 use super::super::{
     layers::Tap,
-    linear::places,
     rows::{MARGIN, Rows},
 };
 use crate::{
     error::{Error, Result},
-    nn::{
-        integer::{IntegerMap, SumsMut, accumulate},
-        taps::{LANES, vectorized},
-    },
+    nn::integer::{self, IntegerMap},
 };
 
 /// Bound of the absolute value of a latent.
@@ -138,66 +134,70 @@ fn unit(source: Source) -> f64 {
     }
 }
 
-/// The part of a layer that reads one array, in the order in which kernels read it.
+/// Planes that layers read.
+pub(super) trait Planes: Sync {
+    /// The values of a plane from a position on, with at least a whole group of columns more than the row has.
+    fn values(&self, plane: usize, row: isize, column: isize) -> &[i16];
+}
+
+impl Planes for Rows<i16> {
+    fn values(&self, plane: usize, row: isize, column: isize) -> &[i16] {
+        &self.values[self.place(plane, row, column)..]
+    }
+}
+
+/// The smallest output of a layer with ReLU, and of one without.
+pub(super) const RELU: i16 = 0;
+pub(super) const SIGNED: i16 = i16::MIN;
+
+/// A layer in the order in which kernels read it.
 #[derive(Debug, Clone)]
-pub(super) struct Packed {
-    outputs: usize,
-    taps: Vec<Tap>,
+pub(super) struct Ready {
+    pub layer: IntegerLayer,
+    /// The number of the array that each tap reads, and the tap. Their number is even.
+    taps: Vec<(usize, Tap)>,
+    /// For each pair of taps and each output.
     weights: Vec<[i16; 2]>,
 }
 
-impl Packed {
-    /// Taps `first..` of a layer, as many as `taps` has.
-    pub fn new(layer: &IntegerLayer, first: usize, taps: &[Tap]) -> Self {
-        let outputs = layer.outputs;
+impl Ready {
+    /// A layer whose taps read several arrays, one after another.
+    pub fn new(layer: IntegerLayer, arrays: &[&[Tap]]) -> Self {
+        let numbered = arrays.iter().enumerate();
+        let mut taps: Vec<(usize, Tap)> =
+            numbered.flat_map(|(array, taps)| taps.iter().map(move |&tap| (array, tap))).collect();
+        let (count, outputs) = (taps.len(), layer.outputs);
         let weight = |tap: usize, output: usize| {
-            if tap < taps.len() { layer.weights[(first + tap) * outputs + output] } else { 0 }
+            if tap < count { layer.weights[tap * outputs + output] } else { 0 }
         };
-        let pairs = (0..taps.len()).step_by(2);
-        let weights = pairs.flat_map(|tap| (0..outputs).map(move |o| (tap, o)));
-        let weights = weights.map(|(tap, output)| [weight(tap, output), weight(tap + 1, output)]).collect();
-        let mut taps = taps.to_vec();
-        if let (1, Some(&last)) = (taps.len() % 2, taps.last()) {
+        let pairs = (0..count).step_by(2).flat_map(|tap| (0..outputs).map(move |output| (tap, output)));
+        let weights = pairs.map(|(tap, output)| [weight(tap, output), weight(tap + 1, output)]).collect();
+        if let (1, Some(&last)) = (count % 2, taps.last()) {
             taps.push(last);
         }
-        Self { outputs, taps, weights }
+        Self { layer, taps, weights }
     }
 
-    /// The distances of the taps from the first plane at the position.
-    pub fn offsets<T: Copy + Default>(&self, input: &Rows<T>) -> Vec<isize> {
-        self.taps.iter().map(|tap| input.offset(tap.plane, tap.row, tap.column)).collect()
-    }
-
-    /// Adds the outputs at a row of positions, which begins at the place `position`.
-    pub fn add(&self, input: &[i16], offsets: &[isize], position: usize, columns: usize, sums: &mut [i32]) {
-        let step = columns.next_multiple_of(LANES);
-        let taps = places(offsets, position);
-        let map = IntegerMap { input, taps: &taps, weights: &self.weights, columns };
-        accumulate(&map, &mut SumsMut { values: sums, step, count: self.outputs });
+    /// Computes the outputs at a row of positions. `arrays` are those that the taps read, each with its row. `plus` is added, in whole
+    /// groups of columns for each output, if it is not empty. The rows of the outputs begin `step` apart.
+    pub fn run(
+        &self,
+        arrays: &[(&dyn Planes, usize)],
+        plus: &[i32],
+        low: i16,
+        columns: usize,
+        output: &mut [i16],
+        step: usize,
+    ) {
+        let values = |&(array, tap): &(usize, Tap)| {
+            let (planes, row) = arrays[array];
+            planes.values(tap.plane, row as isize + tap.row, tap.column)
+        };
+        let taps: Vec<&[i16]> = self.taps.iter().map(values).collect();
+        let IntegerLayer { bias, shifts, .. } = &self.layer;
+        let map = IntegerMap { taps: &taps, weights: &self.weights, bias, shifts, plus, low, columns };
+        integer::run(&map, output, step);
     }
 }
 
 const _: () = assert!(MARGIN >= 2);
-
-/// Sets the sums of a row to the biases. Each output has `columns` sums, rounded up to whole groups.
-pub(super) fn start(layer: &IntegerLayer, columns: usize, sums: &mut Vec<i32>) {
-    let step = columns.next_multiple_of(LANES);
-    sums.clear();
-    for &bias in &layer.bias {
-        sums.resize(sums.len() + step, bias);
-    }
-}
-
-vectorized! {
-    /// Shifts sums, adds `plus`, which may be shorter, and limits them to `low` and 32767.
-    pub(super) fn narrow(sums: &[i32], shift: u8, plus: &[i32], low: i32, to: &mut [i16]) {
-        let shift = u32::from(shift) & 31;
-        let (count, added) = (to.len(), plus.len().min(to.len()));
-        for x in 0..added {
-            to[x] = ((sums[x] >> shift) + plus[x]).clamp(low, 32_767) as i16;
-        }
-        for x in added..count {
-            to[x] = (sums[x] >> shift).clamp(low, 32_767) as i16;
-        }
-    }
-}

@@ -10,7 +10,7 @@ use super::{
         quality::UNCHANGED,
         synthesis::step,
     },
-    layer::{IntegerLayer, Packed, Source},
+    layer::{IntegerLayer, Ready, Source},
 };
 use crate::error::{Error, Result};
 
@@ -34,13 +34,6 @@ pub struct IntegerNetwork {
     arrays: Vec<IntegerLayer>,
     pub(super) contexts: Vec<Vec<ContextLayers>>,
     pub(super) synthesis: Vec<SynthesisLayers>,
-}
-
-/// A layer with its taps on each array that it reads.
-#[derive(Debug, Clone)]
-pub(super) struct Ready {
-    pub layer: IntegerLayer,
-    pub parts: Vec<Packed>,
 }
 
 /// The layers that predict the latents of one channel and phase. The last one reads hidden values and the inputs.
@@ -142,13 +135,8 @@ impl IntegerNetwork {
             layer.check(&plan.sources, &plan.name)?;
         }
         let mut rest = arrays.iter();
-        let mut next = |parts: &[&[Tap]]| {
-            let layer = rest.next().cloned().unwrap_or_else(IntegerLayer::empty);
-            let starts =
-                parts.iter().scan(0, |start, taps| Some(std::mem::replace(start, *start + taps.len())));
-            let parts = starts.zip(parts).map(|(start, taps)| Packed::new(&layer, start, taps)).collect();
-            Ready { parts, layer }
-        };
+        let mut next =
+            |parts: &[&[Tap]]| Ready::new(rest.next().cloned().unwrap_or_else(IntegerLayer::empty), parts);
         let contexts = layers.contexts.iter().map(|nets| {
             let prepare = |net: &ContextNet| ContextLayers {
                 first: next(&[&net.first.taps]),

@@ -5,8 +5,8 @@ use crate::{entropy::RangeDecoder, error::Result, limits::Limits};
 
 impl IntegerNetwork {
     /// Decodes bytes of which any number at the end may be missing to the pixels of the whole picture, and returns them with the number
-    /// of levels that are complete, counted from the coarsest. Latents that depend on missing bytes are 0. Bytes that no encoder writes are taken as the
-    /// end.
+    /// of levels that are complete, counted from the coarsest. Latents that depend on missing bytes are 0. Bytes that no encoder writes
+    /// are taken as the end.
     ///
     /// The last latents of complete bytes are among those that depend on what follows: [`IntegerNetwork::decode`] decodes them.
     ///
@@ -26,7 +26,7 @@ impl IntegerNetwork {
         let mut cut_at = None;
         let pixels = self.run(&sizes, multiplier, |at| {
             if cut_at.is_none() {
-                match tables.take(|table| decoder.take_certain(table), at.location, at.scale) {
+                match tables.take(|table, _| decoder.take_certain(table), at.location, at.scale) {
                     Ok(latent) => return Ok(latent),
                     Err(_) => cut_at = Some(at.level),
                 }
@@ -54,7 +54,8 @@ impl IntegerNetwork {
         let (tables, mut decoder) = (Tables::get(), RangeDecoder::new(bytes));
         let mut ends = vec![0; sizes.len()];
         self.run(&sizes, multiplier, |at: Position| {
-            let latent = tables.take(|table| decoder.take(table), at.location, at.scale)?;
+            let latent =
+                tables.take(|table, likely| decoder.take_near(table, likely), at.location, at.scale)?;
             ends[sizes.len() - 1 - at.level] = (decoder.bits().div_ceil(8) as usize).min(bytes.len());
             Ok(latent)
         })?;

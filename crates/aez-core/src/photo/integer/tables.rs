@@ -129,21 +129,22 @@ impl Tables {
         }
     }
 
-    /// Decodes a latent by `next`, which decodes a symbol.
+    /// Decodes a latent by `next`, which decodes a symbol. Its second argument is one of the most likely symbols.
+    #[inline]
     pub fn take(
         &self,
-        mut next: impl FnMut(&Frequencies) -> Result<i32>,
+        mut next: impl FnMut(&Frequencies, i32) -> Result<i32>,
         location: i32,
         scale: usize,
     ) -> Result<i16> {
         let (center, table) = self.at(location, scale);
-        let (distance, limit) = (next(table)?, *table.symbols().end());
+        let (distance, limit) = (next(table, 0)?, *table.symbols().end());
         let latent = if distance.abs() < limit {
             center + distance
         } else {
             let mut beyond = 1;
-            for _ in 1..next(&self.lengths)? {
-                beyond = beyond << 1 | next(&self.bit)?;
+            for _ in 1..next(&self.lengths, 1)? {
+                beyond = beyond << 1 | next(&self.bit, 0)?;
             }
             center + distance.signum() * (limit + beyond - 1)
         };
@@ -240,7 +241,7 @@ mod tests {
                 let bytes = encoder.finish();
                 let mut decoder = RangeDecoder::new(&bytes);
                 for latent in latents {
-                    let found = tables.take(|table| decoder.take(table), location, scale).unwrap();
+                    let found = tables.take(|table, _| decoder.take(table), location, scale).unwrap();
                     assert_eq!(i32::from(found), latent);
                 }
                 decoder.finish().unwrap();

@@ -72,6 +72,25 @@ fn any_latents_survive_a_round_trip() {
     assert!(integer.encode(4, 4, UNCHANGED, &[vec![], vec![], vec![]]).is_err());
 }
 
+#[cfg(feature = "rayon")]
+#[test]
+fn bytes_and_pixels_do_not_depend_on_the_number_of_threads() {
+    let integer = IntegerNetwork::new(&small_network()).unwrap();
+    let latents: Vec<Vec<i32>> = [1, 2, 3]
+        .into_iter()
+        .enumerate()
+        .map(|(level, channels)| {
+            let count = 300_usize.div_ceil(1 << level) * 21_usize.div_ceil(1 << level) * channels;
+            (0..count).map(|i| (i * i % 7) as i32 - 3).collect()
+        })
+        .collect();
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| integer.encode(300, 21, UNCHANGED, &latents).unwrap())
+    };
+    assert!(run(1) == run(3));
+}
+
 #[test]
 fn pictures_of_cut_bytes_get_better_with_each_part() {
     let integer = IntegerNetwork::new(&trained()).unwrap();
@@ -94,7 +113,7 @@ fn pictures_of_cut_bytes_get_better_with_each_part() {
     let eighth = bytes.len() / 8;
     let means: Vec<f64> =
         errors.chunks_exact(eighth).map(|part| part.iter().sum::<f64>() / eighth as f64).collect();
-    assert!(means.is_sorted_by(|a, b| a > b), "{means:?}");
+    assert!(means.is_sorted_by(|a, b| a >= b) && means[0] > 5.0 * means[7], "{means:?}");
     let complete = mse(&original, &Picture::from_rgb(48, 40, shown)).unwrap();
     assert!(errors[bytes.len()] < 1.1 * complete, "{} {complete}", errors[bytes.len()]);
 }
