@@ -1,17 +1,24 @@
-//! Chooses the built-in model `tile`: the file that the environment variable `AEZ_BUILTIN_MODEL` names, or else the repository's.
-//! A checkout without that file builds, too; the program then needs a model file.
+//! Chooses the files of the built-in models: those that environment variables name, or else the repository's. A checkout without them
+//! builds, too; the program then needs model files.
 
-use std::{env, fs, path::PathBuf};
-
-const WANTED: &str = "AEZ_BUILTIN_MODEL";
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
-    let own = root.join("models/tile.safetensors");
-    println!("cargo::rerun-if-env-changed={WANTED}");
-    let model = match env::var_os(WANTED).filter(|path| !path.is_empty()) {
+    choose(&root, "AEZ_BUILTIN_MODEL", "models/tile.safetensors");
+    choose(&root, "AEZ_BUILTIN_PHOTO_MODEL", "models/photo.safetensors");
+}
+
+/// Sets the variable for the compiler to the file that it names in the environment, or to the repository's file, or to an empty one.
+fn choose(root: &Path, variable: &str, own: &str) {
+    let own = root.join(own);
+    println!("cargo::rerun-if-env-changed={variable}");
+    let model = match env::var_os(variable).filter(|path| !path.is_empty()) {
         Some(path) => root.join(path),
-        None if own.exists() => own,
+        None if own.exists() => own.clone(),
         None => {
             let none = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo")).join("no-model");
             fs::write(&none, []).expect("cargo's folder for results can be written to");
@@ -19,8 +26,8 @@ fn main() {
         }
     };
     if !model.is_file() {
-        println!("cargo::error={WANTED} names {}, which is no file", model.display());
+        println!("cargo::error={variable} names {}, which is no file", model.display());
     }
     println!("cargo::rerun-if-changed={}", model.display());
-    println!("cargo::rustc-env={WANTED}={}", model.display());
+    println!("cargo::rustc-env={variable}={}", model.display());
 }

@@ -2,25 +2,61 @@
 
 use std::{fs, path::Path, sync::OnceLock};
 
-use aez_core::{Error, Model, Result};
+use aez_core::{
+    Error, Model, Result,
+    container::{Family, Header},
+};
 
-/// The model `tile`, which `build.rs` chooses; empty where there is none.
-static TILE: &[u8] = include_bytes!(env!("AEZ_BUILTIN_MODEL"));
+/// A model file that `build.rs` chooses; empty where there is none.
+struct BuiltIn {
+    name: &'static str,
+    bytes: &'static [u8],
+    /// The environment variable that chooses another file.
+    variable: &'static str,
+    loaded: OnceLock<Model>,
+}
+
+static TILE: BuiltIn = BuiltIn {
+    name: NAMES[0],
+    bytes: include_bytes!(env!("AEZ_BUILTIN_MODEL")),
+    variable: "AEZ_BUILTIN_MODEL",
+    loaded: OnceLock::new(),
+};
+static PHOTO: BuiltIn = BuiltIn {
+    name: NAMES[1],
+    bytes: include_bytes!(env!("AEZ_BUILTIN_PHOTO_MODEL")),
+    variable: "AEZ_BUILTIN_PHOTO_MODEL",
+    loaded: OnceLock::new(),
+};
 
 /// The names of the built-in models.
-pub const NAMES: [&str; 1] = ["tile"];
+pub const NAMES: [&str; 2] = ["tile", "photo"];
 
 /// The built-in model `tile`: the paper's autoencoder, for pictures of 20 to 150 bytes. It is loaded when it is first used.
 ///
 /// # Errors
 /// [`Error::Misuse`] when the program was built without it, from a checkout that lacks its file.
 pub fn tile() -> Result<&'static Model> {
-    static MODEL: OnceLock<Model> = OnceLock::new();
-    if let Some(model) = MODEL.get() {
-        return Ok(model);
-    }
-    let model = load_tile()?;
-    Ok(MODEL.get_or_init(|| model))
+    TILE.get()
+}
+
+/// The built-in model `photo`: a pyramid autoencoder for photographs, from 1 kB to visually lossless. It is loaded when it is first
+/// used.
+///
+/// # Errors
+/// As for [`tile`].
+pub fn photo() -> Result<&'static Model> {
+    PHOTO.get()
+}
+
+/// The built-in model of the family that an AEZ file belongs to. Whether the file was encoded with this very model, the decoder checks.
+///
+/// # Errors
+/// As for [`tile`], and those of [`Header::parse`].
+pub fn for_file(bytes: &[u8]) -> Result<&'static Model> {
+    // Not more than the header: the file may be cut short.
+    let (header, _) = Header::parse(bytes)?;
+    if header.family == Family::PHOTO { photo() } else { tile() }
 }
 
 /// A separate copy of a built-in model or a model file: a name out of [`NAMES`], or else a path.
@@ -28,9 +64,20 @@ pub fn tile() -> Result<&'static Model> {
 /// # Errors
 /// As for [`tile`] and [`load`].
 pub fn open(name_or_path: &Path) -> Result<Model> {
-    match name_or_path.to_str() {
-        Some("tile") => load_tile(),
-        _ => load(name_or_path),
+    match built_in(name_or_path) {
+        Some(model) => model.load(),
+        None => load(name_or_path),
+    }
+}
+
+/// The model file of a built-in model, or of a path.
+///
+/// # Errors
+/// [`Error::Io`] when it cannot be read, and as for [`tile`].
+pub fn read(name_or_path: &Path) -> Result<Vec<u8>> {
+    match built_in(name_or_path) {
+        Some(model) => model.bytes().map(<[u8]>::to_vec),
+        None => fs::read(name_or_path).map_err(|e| Error::io("cannot read the model", name_or_path, e)),
     }
 }
 
@@ -46,13 +93,31 @@ pub fn load(path: &Path) -> Result<Model> {
     })
 }
 
-fn load_tile() -> Result<Model> {
-    if TILE.is_empty() {
-        return Err(Error::Misuse(
-            "this program was built without a model: use a model file, or build it with models/tile.safetensors in place, or with \
-             AEZ_BUILTIN_MODEL=FILE in the environment"
-                .into(),
-        ));
+fn built_in(name: &Path) -> Option<&'static BuiltIn> {
+    [&TILE, &PHOTO].into_iter().find(|model| name.to_str() == Some(model.name))
+}
+
+impl BuiltIn {
+    fn bytes(&self) -> Result<&'static [u8]> {
+        let Self { name, bytes, variable, .. } = *self;
+        if bytes.is_empty() {
+            return Err(Error::Misuse(format!(
+                "this program was built without a model {name}: use a model file, or build it with models/{name}.safetensors in \
+                 place, or with {variable}=FILE in the environment"
+            )));
+        }
+        Ok(bytes)
     }
-    Model::from_static(TILE)
+
+    fn load(&self) -> Result<Model> {
+        Model::from_static(self.bytes()?)
+    }
+
+    fn get(&'static self) -> Result<&'static Model> {
+        if let Some(model) = self.loaded.get() {
+            return Ok(model);
+        }
+        let model = self.load()?;
+        Ok(self.loaded.get_or_init(|| model))
+    }
 }

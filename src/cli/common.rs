@@ -20,7 +20,8 @@ const DEFAULT_MODEL: &str = "tile";
 #[derive(Args, Default)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
-    /// Model to use: the name of a built-in model (tile) or the path of a model file [default: tile]
+    /// Model to use: the name of a built-in model (tile, photo) or the path of a model file
+    /// [default: tile for encoding, that of the file's family for decoding]
     #[arg(long, global = true, value_name = "NAME|PATH")]
     pub model: Option<PathBuf>,
     /// Device that runs the network: cpu, cuda or cuda:N
@@ -72,6 +73,12 @@ impl Common {
         Ok(Box::leak(Box::new(model)))
     }
 
+    /// The model for decoding AEZ files: that of `--model`, or else for each file the built-in model of its family.
+    pub fn decoding_model(&self) -> Result<DecodingModel, Failure> {
+        let is_chosen = self.model.is_some() || self.device != Device::Cpu;
+        Ok(DecodingModel(is_chosen.then(|| self.load_model()).transpose()?))
+    }
+
     /// The model file of `--model`, if it names one.
     pub fn model_file(&self) -> Option<&Path> {
         self.model.as_deref().filter(|name| !is_builtin(name))
@@ -83,6 +90,15 @@ impl Common {
             Device::Cpu => Ok(candle_core::Device::Cpu),
             Device::Cuda(ordinal) => Ok(aez_train::cuda_device(ordinal as usize)?),
         }
+    }
+}
+
+/// The model for decoding AEZ files; `None` stands for the built-in ones.
+pub struct DecodingModel(Option<&'static Model>);
+
+impl DecodingModel {
+    pub fn for_file(&self, file: &[u8]) -> aez_core::Result<&'static Model> {
+        self.0.map_or_else(|| models::for_file(file), Ok)
     }
 }
 
@@ -159,10 +175,11 @@ impl FromStr for Device {
 /// The option `--effort`.
 #[derive(Args)]
 pub struct EffortArgs {
-    /// Search for better latents, from 0 (no search) to 9: effort N takes 3 N^2 gradient steps, each 2 to 3 times as long as
-    /// decoding the picture
-    #[arg(long, short, value_name = "0..9", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=9))]
-    pub effort: u8,
+    /// Search for better latents, from 0 (the fastest) to 9, in steps along the decoder's gradient. Family tile: effort N takes 3 N^2
+    /// steps, each 2 to 3 times as long as decoding [default: 0]. Family photo: 16 + 20 N^2 steps, each about 0.3 s per megapixel on
+    /// two threads [default: 2]
+    #[arg(long, short, value_name = "0..9", value_parser = clap::value_parser!(u8).range(0..=9))]
+    pub effort: Option<u8>,
 }
 
 /// Limits for untrusted input.

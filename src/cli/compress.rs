@@ -53,9 +53,9 @@ impl Args {
         jobs.iter().try_for_each(check_output_name)?;
         let encoder = Encoder::new(common.load_model()?)
             .quality(Quality::new(self.quality)?)
-            .effort(self.effort.effort)
             .exact(self.exact)
             .keep_metadata(!self.strip);
+        let encoder = self.effort.effort.map_or(encoder, |effort| encoder.effort(effort));
         let limits = self.limits.limits();
         run_all(&jobs, &self.paths, common, |Job { input, .. }| {
             let mut picture = read_picture(input, &limits)?;

@@ -55,13 +55,18 @@ fn bar(length: u64, template: &str, hidden: bool) -> ProgressBar {
     bar
 }
 
+/// Shows the completed part of a training run, 0 to 1, with a message.
+pub fn show_part(bar: &ProgressBar, part: f64, message: String) {
+    bar.set_position((part * RUN_LENGTH as f64) as u64);
+    bar.set_message(message);
+}
+
 /// Shows an event of a training run: rows of the log on the standard output, unless `quiet`, all else on the bar.
 pub fn show(bar: &ProgressBar, event: Event<'_>, quiet: bool) {
     match event {
         Event::Busy(what) => bar.set_message(what.to_owned()),
         Event::Step { progress, tiles, loss, speed } => {
-            bar.set_position((progress * RUN_LENGTH as f64) as u64);
-            bar.set_message(format!("{tiles} tiles  loss {loss:.5}  {speed:.1} tiles/s"));
+            show_part(bar, progress, format!("{tiles} tiles  loss {loss:.5}  {speed:.1} tiles/s"));
         }
         Event::Measured(row) if !quiet => bar.suspend(|| print_row(row)),
         _ => {}

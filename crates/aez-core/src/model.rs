@@ -15,6 +15,7 @@ pub struct Model {
 
 enum Kind {
     Tiled(Box<TiledModel>),
+    Photo(Box<PhotoModel>),
     Custom(Box<dyn Codec>),
 }
 
@@ -25,7 +26,7 @@ impl Model {
     /// [`Error::Model`](crate::Error::Model) when the bytes are not a usable model.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
         if PhotoModel::is_family_of(&bytes) {
-            return PhotoModel::from_bytes(&bytes).map(Self::custom);
+            return PhotoModel::from_bytes(&bytes).map(Self::from);
         }
         TiledModel::from_bytes(bytes).map(Self::from)
     }
@@ -36,7 +37,7 @@ impl Model {
     /// As for [`Model::from_bytes`].
     pub fn from_static(bytes: &'static [u8]) -> Result<Self> {
         if PhotoModel::is_family_of(bytes) {
-            return PhotoModel::from_bytes(bytes).map(Self::custom);
+            return PhotoModel::from_bytes(bytes).map(Self::from);
         }
         TiledModel::from_static(bytes).map(Self::from)
     }
@@ -75,6 +76,7 @@ impl Model {
     pub fn codec(&self) -> &dyn Codec {
         match &self.kind {
             Kind::Tiled(model) => model.as_ref(),
+            Kind::Photo(model) => model.as_ref(),
             Kind::Custom(codec) => codec.as_ref(),
         }
     }
@@ -84,7 +86,7 @@ impl Model {
     pub fn tiled(&self) -> Option<&TiledModel> {
         match &self.kind {
             Kind::Tiled(model) => Some(model),
-            Kind::Custom(_) => None,
+            _ => None,
         }
     }
 
@@ -93,7 +95,16 @@ impl Model {
     pub fn into_tiled(self) -> Option<TiledModel> {
         match self.kind {
             Kind::Tiled(model) => Some(*model),
-            Kind::Custom(_) => None,
+            _ => None,
+        }
+    }
+
+    /// The model as one of the photo family, if it is.
+    #[must_use]
+    pub fn into_photo(self) -> Option<PhotoModel> {
+        match self.kind {
+            Kind::Photo(model) => Some(*model),
+            _ => None,
         }
     }
 }
@@ -101,5 +112,11 @@ impl Model {
 impl From<TiledModel> for Model {
     fn from(model: TiledModel) -> Self {
         Self { kind: Kind::Tiled(Box::new(model)) }
+    }
+}
+
+impl From<PhotoModel> for Model {
+    fn from(model: PhotoModel) -> Self {
+        Self { kind: Kind::Photo(Box::new(model)) }
     }
 }

@@ -12,8 +12,8 @@ pub struct Sweep<'m> {
     pub model: &'m Model,
     /// The qualities to measure.
     pub qualities: Vec<Quality>,
-    /// Effort of the encoder, 0 to 9.
-    pub effort: u8,
+    /// Effort of the encoder, 0 to 9, or `None` for the default of the model's family.
+    pub effort: Option<u8>,
 }
 
 /// A picture that was encoded and decoded by some codec.
@@ -65,10 +65,10 @@ pub struct SweepResult {
 }
 
 impl<'m> Sweep<'m> {
-    /// A sweep over some qualities at effort 0.
+    /// A sweep over some qualities at the default effort.
     #[must_use]
     pub fn new(model: &'m Model, qualities: Vec<Quality>) -> Self {
-        Self { model, qualities, effort: 0 }
+        Self { model, qualities, effort: None }
     }
 
     /// Encodes and decodes a picture at each quality. The picture is analysed only once, but the time of that counts for each
@@ -77,7 +77,8 @@ impl<'m> Sweep<'m> {
     /// # Errors
     /// As for [`Encoder::encode`] and [`Decoder::decode`].
     pub fn run(&self, picture: &Picture) -> Result<SweepResult> {
-        let encoder = Encoder::new(self.model).effort(self.effort);
+        let encoder = Encoder::new(self.model);
+        let encoder = self.effort.map_or(encoder, |effort| encoder.effort(effort));
         let decoder = Decoder::new(self.model);
         let coded = colours(picture)?;
         let (analysed, analysis_s) = timed(|| encoder.analyse(&coded))?;

@@ -55,6 +55,7 @@ mod measure;
 mod muon;
 pub mod optimizer;
 mod options;
+pub mod photo;
 pub mod recipe;
 pub mod run;
 mod samples;

@@ -26,17 +26,17 @@ use crate::{
 pub struct Encoder<'m> {
     model: &'m Model,
     settings: Settings,
-    effort: u8,
+    effort: Option<u8>,
     keep_metadata: bool,
     exact: bool,
 }
 
 impl<'m> Encoder<'m> {
-    /// An encoder with the default quality and no effort.
+    /// An encoder with the default quality and effort.
     #[must_use]
     pub fn new(model: &'m Model) -> Self {
         let settings = Settings::new(Quality::default());
-        Self { model, settings, effort: 0, keep_metadata: true, exact: false }
+        Self { model, settings, effort: None, keep_metadata: true, exact: false }
     }
 
     /// Sets the quality. Default [`Quality::REFERENCE`].
@@ -46,14 +46,14 @@ impl<'m> Encoder<'m> {
         self
     }
 
-    /// Sets how long the encoder searches for a better representation of each picture, from 0 (no search, the default) to 9. Larger
-    /// values are taken as 9.
+    /// Sets how long the encoder searches for a better representation of each picture, from 0 to 9. Larger values
+    /// are taken as 9.
     ///
-    /// In the tiled family, effort `n` computes the decoder's gradient `3 n²` times for each tile. In the photo family, it computes it
-    /// `16 + 20 n²` times, which takes about one second each time for a megapixel.
+    /// In the tiled family, effort `n` computes the decoder's gradient `3 n²` times for each tile; the default is 0, no search. In the
+    /// photo family, it computes it `16 + 20 n²` times; the default is 2.
     #[must_use]
     pub fn effort(mut self, effort: u8) -> Self {
-        self.effort = effort.min(9);
+        self.effort = Some(effort.min(9));
         self
     }
 
@@ -80,8 +80,8 @@ impl<'m> Encoder<'m> {
         self
     }
 
-    pub(super) fn searches(&self) -> bool {
-        self.effort > 0
+    pub(super) fn effective_effort(&self) -> u8 {
+        self.effort.unwrap_or_else(|| self.model.codec().default_effort())
     }
 
     /// Encodes a picture.
@@ -170,7 +170,7 @@ impl Analysed<'_> {
 
     /// A better representation for these settings, if the encoder has an effort and the family a search.
     pub(super) fn refined(&self, settings: &Settings) -> Result<Option<Box<dyn Analysis + '_>>> {
-        match self.encoder.effort {
+        match self.encoder.effective_effort() {
             0 => Ok(None),
             effort => self.analysis.refine(settings, effort),
         }
@@ -189,6 +189,11 @@ impl Analysed<'_> {
         let &Picture { width, height, gray, .. } = self.picture;
         let (family, model) = (self.encoder.model.family(), self.encoder.model.id());
         Header { family, width, height, gray, quality: settings.quality, coder: payload.coder, model }
+    }
+
+    /// What a search encodes, if the family has something faster than analysis and refinement.
+    pub(super) fn for_search(&self) -> Option<Box<dyn Analysis + '_>> {
+        self.analysis.for_search(self.encoder.effective_effort())
     }
 
     /// The settings of the encoder.

@@ -43,6 +43,11 @@ pub trait Codec: Send + Sync {
         None
     }
 
+    /// The effort of an [`Encoder`] that was given none.
+    fn default_effort(&self) -> u8 {
+        0
+    }
+
     /// Analyses a picture: the part of encoding that does not depend on the settings. Alpha and metadata are encoded by the caller.
     /// Pixels with an opacity of 0 may be decoded to any colours; the caller has given them such that take few bytes. The picture is not
     /// empty.
@@ -106,6 +111,13 @@ pub trait Analysis {
     fn refine(&self, settings: &Settings, effort: u8) -> Result<Option<Box<dyn Analysis + '_>>> {
         let _ = (settings, effort);
         Ok(None)
+    }
+
+    /// What a search for a target size or quality encodes, with an effort from 0 to 9, instead of this and what [`Analysis::refine`]
+    /// returns. `None` where nothing is faster.
+    fn for_search(&self, effort: u8) -> Option<Box<dyn Analysis + '_>> {
+        let _ = effort;
+        None
     }
 
     /// The pixels that decoding would give without quantization, `width * height * 3` bytes. `None` where the family has no such

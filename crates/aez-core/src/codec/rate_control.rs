@@ -16,6 +16,8 @@ use crate::{
 const MAX_RATE_WEIGHT: f32 = 640.0;
 /// Bisections between two qualities.
 const BISECTIONS: u32 = 12;
+/// A search for a size ends when the file is smaller than the target by less than this part of it.
+const SIZE_TOLERANCE: u64 = 500;
 /// A search for a quality ends when the target is exceeded by less than this, in decibels.
 const PSNR_TOLERANCE: f64 = 0.02;
 
@@ -27,6 +29,9 @@ impl Encoder<'_> {
     /// As for [`Encoder::encode`], and [`Error::SizeUnreachable`] where the smallest file is larger than `target`.
     pub fn encode_to_bytes(&self, picture: &Picture, target: u64) -> Result<Vec<u8>> {
         let analysed = self.analyse(picture)?;
+        if let Some(searched) = analysed.for_search() {
+            return Ok(fit(&analysed, searched.as_ref(), target)?.0);
+        }
         let (file, settings) = fit(&analysed, analysed.analysis(), target)?;
         match analysed.refined(&settings)? {
             Some(refined) => Ok(fit(&analysed, refined.as_ref(), target)?.0),
@@ -42,8 +47,11 @@ impl Encoder<'_> {
     /// As for [`Encoder::encode`], and [`Error::PsnrUnreachable`] where no setting reaches the target.
     pub fn encode_to_psnr(&self, picture: &Picture, target: f64) -> Result<(Vec<u8>, f64)> {
         let analysed = self.analyse(picture)?;
+        if let Some(searched) = analysed.for_search() {
+            return reach(&analysed, searched.as_ref(), target).0;
+        }
         let (reached, nearest) = reach(&analysed, analysed.analysis(), target);
-        if !self.searches() {
+        if self.effective_effort() == 0 {
             return reached;
         }
         match analysed.refined(&nearest)? {
@@ -63,7 +71,8 @@ fn fit(analysed: &Analysed<'_>, analysis: &dyn Analysis, target: u64) -> Result<
         if len <= target && best.as_ref().is_none_or(|(best, _)| best.len() < file.len()) {
             best = Some((file, *settings));
         }
-        Ok(len.cmp(&target))
+        let is_near = (target - target / SIZE_TOLERANCE..=target).contains(&len);
+        Ok(if is_near { Ordering::Equal } else { len.cmp(&target) })
     })?;
     best.ok_or(Error::SizeUnreachable { target, smallest })
 }

@@ -1,8 +1,13 @@
 //! The photo family as a [`Codec`].
 
-use std::borrow::Cow;
+use std::{borrow::Cow, cell::RefCell};
 
-use super::{fit::fit, integer::IntegerNetwork, model::PhotoModel, target::Target};
+use super::{
+    fit::{initial, optimize, rounded},
+    integer::IntegerNetwork,
+    model::PhotoModel,
+    target::Target,
+};
 use crate::{
     codec::{Analysis, Codec, Payload, Settings},
     container::{Family, Header, ModelId},
@@ -12,13 +17,18 @@ use crate::{
     picture::Picture,
 };
 
-/// Steps of optimization without effort.
-const FEWEST_STEPS: usize = 16;
+/// The effort of an encoder that was given none.
+const DEFAULT_EFFORT: u8 = 2;
 
-/// Steps of optimization with an effort from 1 to 9.
+/// Steps of optimization with an effort from 0 to 9.
 fn steps(effort: u8) -> usize {
-    FEWEST_STEPS + 20 * usize::from(effort).pow(2)
+    16 + 20 * usize::from(effort).pow(2)
 }
+
+/// A search begins with as many steps as an encoder without it. For each further setting, this part of them suffices.
+const SEARCH_STEPS: usize = 6;
+/// The learning rate and the noise of these steps are those of the end of an optimization, after this part of it.
+const SEARCH_START: f32 = 0.6;
 
 impl Codec for PhotoModel {
     fn family(&self) -> Family {
@@ -38,9 +48,13 @@ impl Codec for PhotoModel {
         })
     }
 
+    fn default_effort(&self) -> u8 {
+        DEFAULT_EFFORT
+    }
+
     fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>> {
         let target = Target::new(&picture)?;
-        Ok(Box::new(AnalysedPhoto { model: self, target, steps: FEWEST_STEPS }))
+        Ok(Box::new(AnalysedPhoto { model: self, target, steps: steps(0) }))
     }
 
     fn memory(&self, header: &Header) -> u64 {
@@ -103,19 +117,74 @@ struct AnalysedPhoto<'a> {
     steps: usize,
 }
 
-impl Analysis for AnalysedPhoto<'_> {
-    fn encode(&self, settings: &Settings) -> Result<Payload> {
-        let float = self.model.float_network(settings.quality, settings.rate_weight)?;
-        let fitted = fit(&float, &self.target, self.steps);
+impl AnalysedPhoto<'_> {
+    /// Optimizes latents for some settings: those of a pyramid, or those that were found for other settings.
+    fn fit(&self, settings: &Settings, found: Option<Found>) -> Result<Found> {
+        let network = self.model.float_network(settings.quality, settings.rate_weight)?;
+        let steps = network.level_steps();
+        let latents = match found {
+            Some(found) => {
+                let latents = found.rescaled(&steps);
+                optimize(&network, &self.target, latents, SEARCH_START, self.steps.div_ceil(SEARCH_STEPS))
+            }
+            None => optimize(&network, &self.target, initial(&network, &self.target), 0.0, self.steps),
+        };
+        Ok(Found { latents, steps })
+    }
+
+    fn code(&self, settings: &Settings, found: &Found) -> Result<Payload> {
         let (network, multiplier) = self.model.network(settings.quality);
         let (height, width) = (self.target.rows() as u32, self.target.columns() as u32);
-        let (bytes, _) = network.encode(height, width, multiplier, &fitted.latents)?;
+        let (bytes, _) = network.encode(height, width, multiplier, &rounded(&found.latents))?;
         Ok(Payload { coder: Coder::Range, bytes })
+    }
+}
+
+impl Analysis for AnalysedPhoto<'_> {
+    fn encode(&self, settings: &Settings) -> Result<Payload> {
+        self.code(settings, &self.fit(settings, None)?)
     }
 
     fn refine(&self, _: &Settings, effort: u8) -> Result<Option<Box<dyn Analysis + '_>>> {
         let target = self.target.clone();
         Ok(Some(Box::new(AnalysedPhoto { model: self.model, target, steps: steps(effort) })))
+    }
+
+    fn for_search(&self, effort: u8) -> Option<Box<dyn Analysis + '_>> {
+        let photo = AnalysedPhoto { model: self.model, target: self.target.clone(), steps: steps(effort) };
+        Some(Box::new(SearchedPhoto { photo, last: RefCell::new(None) }))
+    }
+}
+
+/// Latents, and the steps of their levels.
+#[derive(Clone)]
+struct Found {
+    latents: Vec<Vec<f32>>,
+    steps: Vec<f32>,
+}
+
+impl Found {
+    /// The latents in other steps.
+    fn rescaled(mut self, steps: &[f32]) -> Vec<Vec<f32>> {
+        for ((latents, from), to) in self.latents.iter_mut().zip(&self.steps).zip(steps) {
+            latents.iter_mut().for_each(|latent| *latent *= from / to);
+        }
+        self.latents
+    }
+}
+
+/// A picture in a search over settings: the latents for each begin with those for the settings before.
+struct SearchedPhoto<'a> {
+    photo: AnalysedPhoto<'a>,
+    last: RefCell<Option<Found>>,
+}
+
+impl Analysis for SearchedPhoto<'_> {
+    fn encode(&self, settings: &Settings) -> Result<Payload> {
+        let found = self.photo.fit(settings, self.last.take())?;
+        let payload = self.photo.code(settings, &found);
+        self.last.replace(Some(found));
+        payload
     }
 }
 

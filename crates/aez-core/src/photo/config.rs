@@ -52,8 +52,8 @@ impl Default for Config {
         };
         let finest = Level {
             channels: 1,
-            features: 8,
-            wide: false,
+            features: 6,
+            wide: true,
             wide_chroma: false,
             hidden: 8,
             neighbours: 8,
@@ -62,7 +62,7 @@ impl Default for Config {
             guides: 0,
         };
         let second =
-            Level { channels: 2, features: 12, hidden: 12, neighbours: 8, before: 3, coarser: 3, ..coarse };
+            Level { channels: 2, features: 10, hidden: 12, neighbours: 8, before: 3, coarser: 3, ..coarse };
         Self { levels: vec![finest, second, coarse, coarse, coarse, coarse, coarse] }
     }
 }

@@ -32,9 +32,9 @@ mod tests;
 mod train;
 
 pub use config::{Config, Level};
-pub use fit::{Fitted, fit};
+pub use fit::{Fitted, fit, render};
 pub use integer::IntegerNetwork;
-pub use model::PhotoModel;
+pub use model::{PhotoModel, Training};
 pub use network::Network;
 pub use quality::lambda;
 pub use target::Target;

@@ -46,12 +46,42 @@ struct NetworkEntry {
     /// The quality that the network was trained for. Qualities ascend strictly.
     quality: u8,
     config: Config,
+    /// Does not influence the id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    training: Option<Training>,
+}
+
+/// How a network was trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// The program and its version.
+    pub program: String,
+    /// Name and number of pictures of each source.
+    pub trained_on: Vec<(String, usize)>,
+    /// Number of steps of this run.
+    pub steps: u32,
+    /// Number of crops of pictures that it used.
+    pub crops: u64,
+    /// Seed of its random numbers.
+    pub seed: u64,
+    /// Duration in minutes.
+    pub minutes: f64,
+    /// Where the weights of this run came from: `random`, or the name of a model and the quality of its network.
+    pub init: String,
+}
+
+/// A network in a model file, rounded to integers.
+struct Entry {
+    quality: Quality,
+    network: IntegerNetwork,
+    training: Option<Training>,
 }
 
 /// A model of the photo family: networks for some qualities, of which each picture uses one.
 pub struct PhotoModel {
     id: ModelId,
-    networks: Vec<(Quality, IntegerNetwork)>,
+    networks: Vec<Entry>,
 }
 
 impl PhotoModel {
@@ -80,7 +110,8 @@ impl PhotoModel {
         let read = |(index, entry): (usize, NetworkEntry)| {
             let quality = Quality::new(entry.quality).map_err(|e| Error::Model(e.to_string()))?;
             let layer = |name: &str, outputs| read_layer(&tensors, &format!("{index}.{name}"), outputs);
-            Ok((quality, IntegerNetwork::from_arrays(entry.config, layer)?))
+            let network = IntegerNetwork::from_arrays(entry.config, layer)?;
+            Ok(Entry { quality, network, training: entry.training })
         };
         let networks = networks.into_iter().enumerate().map(read).collect::<Result<Vec<_>>>()?;
         Ok(Self { id: identify(&networks), networks })
@@ -91,38 +122,29 @@ impl PhotoModel {
     /// # Errors
     /// [`Error::Model`] for networks whose weights are too large for integers, no network, or two networks for one quality.
     pub fn to_bytes(networks: &[(Quality, &Network)]) -> Result<Vec<u8>> {
-        let mut rounded = Vec::with_capacity(networks.len());
-        for (quality, network) in networks {
-            rounded.push((*quality, IntegerNetwork::new(network)?));
-        }
-        rounded.sort_by_key(|(quality, _)| quality.get());
-        let mut tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
-        for (index, (_, network)) in rounded.iter().enumerate() {
-            for (name, layer) in network.arrays() {
-                let name = |part: &str| format!("{index}.{name}.{part}");
-                let shape = vec![layer.weights.len() / layer.outputs.max(1), layer.outputs];
-                let weights = layer.weights.iter().flat_map(|x| x.to_le_bytes()).collect();
-                let bias = layer.bias.iter().flat_map(|x| x.to_le_bytes()).collect();
-                tensors.insert(name("weight"), (Dtype::I16, shape, weights));
-                tensors.insert(name("bias"), (Dtype::I32, vec![layer.outputs], bias));
-                tensors.insert(name("shift"), (Dtype::U8, vec![layer.outputs], layer.shifts.clone()));
-            }
-        }
-        let entry = |(quality, network): &(Quality, IntegerNetwork)| NetworkEntry {
-            quality: quality.get(),
-            config: network.config().clone(),
+        let entry = |&(quality, network): &(Quality, &Network)| {
+            Ok(Entry { quality, network: IntegerNetwork::new(network)?, training: None })
         };
-        let networks = rounded.iter().map(entry).collect();
-        let metadata = Metadata { version: VERSION, family: FAMILY.into(), networks };
-        let metadata = serde_json::to_string(&metadata).map_err(|e| Error::Model(e.to_string()))?;
-        let failed = |e: safetensors::SafeTensorError| Error::Model(e.to_string());
-        let views: Result<Vec<(&String, TensorView<'_>)>, _> = tensors
-            .iter()
-            .map(|(name, (dtype, shape, bytes))| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
-            .collect();
-        let metadata = std::iter::once(("aez".to_owned(), metadata)).collect();
-        let bytes = serialize(views.map_err(failed)?, Some(metadata)).map_err(failed)?;
-        Self::from_bytes(&bytes).map(|_| bytes)
+        write(&mut networks.iter().map(entry).collect::<Result<Vec<_>>>()?)
+    }
+
+    /// The model file with one more trained network. It replaces that of the same quality, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a network whose weights are too large for integers, or if there are too many.
+    pub fn with(self, quality: Quality, network: &Network, training: Training) -> Result<Vec<u8>> {
+        let mut networks = self.networks;
+        networks.retain(|entry| entry.quality != quality);
+        networks.push(Entry { quality, network: IntegerNetwork::new(network)?, training: Some(training) });
+        write(&mut networks)
+    }
+
+    /// The model file of one trained network.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a network whose weights are too large for integers.
+    pub fn of(quality: Quality, network: &Network, training: Training) -> Result<Vec<u8>> {
+        Self { id: ModelId([0; 4]), networks: Vec::new() }.with(quality, network, training)
     }
 
     /// The id.
@@ -133,12 +155,13 @@ impl PhotoModel {
 
     /// Number of weights and biases of all networks.
     pub(super) fn parameters(&self) -> usize {
-        self.networks.iter().map(|(_, network)| network.parameters()).sum()
+        self.networks.iter().map(|entry| entry.network.parameters()).sum()
     }
 
     /// The qualities that networks were trained for.
-    pub(super) fn qualities(&self) -> Vec<u8> {
-        self.networks.iter().map(|(quality, _)| quality.get()).collect()
+    #[must_use]
+    pub fn qualities(&self) -> Vec<u8> {
+        self.networks.iter().map(|entry| entry.quality.get()).collect()
     }
 
     /// The network for a quality, and the factor of its steps in units of 2^-12: the network that was trained for the nearest quality, or
@@ -148,16 +171,52 @@ impl PhotoModel {
     /// Never.
     #[must_use]
     pub fn network(&self, quality: Quality) -> (&IntegerNetwork, u32) {
-        let nearest = self.networks.iter().min_by_key(|(trained, _)| trained.get().abs_diff(quality.get()));
-        let (trained, network) = nearest.expect("a model has a network");
+        let nearest = self.networks.iter().min_by_key(|entry| entry.quality.get().abs_diff(quality.get()));
+        let Entry { quality: trained, network, .. } = nearest.expect("a model has a network");
         (network, multiplier(quality, *trained))
     }
 
     /// The same network in floating point, for a quality and a weight of the rate.
-    pub(super) fn float_network(&self, quality: Quality, rate_weight: f32) -> Result<Network> {
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a weight that is not a number.
+    pub fn float_network(&self, quality: Quality, rate_weight: f32) -> Result<Network> {
         let (network, multiplier) = self.network(quality);
         network.to_network(lambda(quality) * rate_weight.max(1e-3), multiplier)
     }
+}
+
+/// The model file of networks in any order.
+fn write(networks: &mut [Entry]) -> Result<Vec<u8>> {
+    networks.sort_by_key(|entry| entry.quality.get());
+    let mut tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    for (index, Entry { network, .. }) in networks.iter().enumerate() {
+        for (name, layer) in network.arrays() {
+            let name = |part: &str| format!("{index}.{name}.{part}");
+            let shape = vec![layer.weights.len() / layer.outputs.max(1), layer.outputs];
+            let weights = layer.weights.iter().flat_map(|x| x.to_le_bytes()).collect();
+            let bias = layer.bias.iter().flat_map(|x| x.to_le_bytes()).collect();
+            tensors.insert(name("weight"), (Dtype::I16, shape, weights));
+            tensors.insert(name("bias"), (Dtype::I32, vec![layer.outputs], bias));
+            tensors.insert(name("shift"), (Dtype::U8, vec![layer.outputs], layer.shifts.clone()));
+        }
+    }
+    let entry = |Entry { quality, network, training }: &Entry| NetworkEntry {
+        quality: quality.get(),
+        config: network.config().clone(),
+        training: training.clone(),
+    };
+    let networks = networks.iter().map(entry).collect();
+    let metadata = Metadata { version: VERSION, family: FAMILY.into(), networks };
+    let metadata = serde_json::to_string(&metadata).map_err(|e| Error::Model(e.to_string()))?;
+    let failed = |e: safetensors::SafeTensorError| Error::Model(e.to_string());
+    let views: Result<Vec<(&String, TensorView<'_>)>, _> = tensors
+        .iter()
+        .map(|(name, (dtype, shape, bytes))| Ok((name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+        .collect();
+    let metadata = std::iter::once(("aez".to_owned(), metadata)).collect();
+    let bytes = serialize(views.map_err(failed)?, Some(metadata)).map_err(failed)?;
+    PhotoModel::from_bytes(&bytes).map(|_| bytes)
 }
 
 fn foreign(e: safetensors::SafeTensorError) -> Error {
@@ -191,10 +250,10 @@ fn read_layer(tensors: &SafeTensors<'_>, name: &str, outputs: usize) -> Result<I
 }
 
 /// The id: the first bytes of a hash of everything that decides the decoded pixels.
-fn identify(networks: &[(Quality, IntegerNetwork)]) -> ModelId {
+fn identify(networks: &[Entry]) -> ModelId {
     let mut hash = Sha256::new();
     hash.update(FAMILY);
-    for (quality, network) in networks {
+    for Entry { quality, network, .. } in networks {
         hash.update([quality.get()]);
         hash.update(serde_json::to_vec(network.config()).unwrap_or_default());
         for (name, layer) in network.arrays() {

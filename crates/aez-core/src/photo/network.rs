@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     config::Config,
     layers::{ContextNet, Layer, Layers, SynthesisNet},
+    synthesis::step,
 };
 use crate::error::{Error, Result};
 
@@ -88,6 +89,12 @@ impl Network {
     #[must_use]
     pub fn lambda(&self) -> f32 {
         self.lambda
+    }
+
+    /// The steps of the latents of each level.
+    pub(super) fn level_steps(&self) -> Vec<f32> {
+        let nets = self.layers.synthesis.iter().zip(&self.steps);
+        nets.map(|(net, &initial)| step(net, &self.parameters, initial)).collect()
     }
 
     /// All weights.

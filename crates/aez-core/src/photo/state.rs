@@ -79,7 +79,7 @@ impl Trainer {
 
     fn arrays(&self) -> Vec<&[f32]> {
         let Adam { mean, square } = &self.adam;
-        let mut arrays = vec![&self.network.parameters[..], mean, square];
+        let mut arrays = vec![&self.network.steps[..], &self.network.parameters, mean, square];
         for Example { latents, adams, .. } in &self.examples {
             for (latents, Adam { mean, square }) in latents.iter().zip(adams) {
                 arrays.extend([&latents[..], mean, square]);
@@ -90,7 +90,8 @@ impl Trainer {
 
     fn arrays_mut(&mut self) -> Vec<&mut [f32]> {
         let Adam { mean, square } = &mut self.adam;
-        let mut arrays = vec![&mut self.network.parameters[..], mean, square];
+        let Network { steps, parameters, .. } = &mut self.network;
+        let mut arrays = vec![&mut steps[..], parameters, mean, square];
         for Example { latents, adams, .. } in &mut self.examples {
             for (latents, Adam { mean, square }) in latents.iter_mut().zip(adams) {
                 arrays.extend([&mut latents[..], mean, square]);
