@@ -159,6 +159,8 @@ class PhotoModel:
         need(type(entries) is list and 1 <= len(entries) <= 100, "number of networks", "model")
         self.networks, hash, last = {}, hashlib.sha256(b"photo"), 0
         for index, entry in enumerate(entries):
+            if type(entry) is dict:
+                entry.pop("training", None)
             check_fields(entry, ["quality", "config"])
             check_fields(entry["config"], ["levels"])
             quality, levels = entry["quality"], entry["config"]["levels"]

@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path, sync::OnceLock};
 
-use aez_core::{Error, Model, Result, container::Family, info::FileInfo};
+use aez_core::{
+    Error, Model, Result,
+    container::{Family, Header},
+};
 
 /// A model file that `build.rs` chooses; empty where there is none.
 struct BuiltIn {
@@ -49,10 +52,11 @@ pub fn photo() -> Result<&'static Model> {
 /// The built-in model of the family that an AEZ file belongs to. Whether the file was encoded with this very model, the decoder checks.
 ///
 /// # Errors
-/// As for [`tile`], and those of [`FileInfo::read`].
+/// As for [`tile`], and those of [`Header::parse`].
 pub fn for_file(bytes: &[u8]) -> Result<&'static Model> {
-    let family = FileInfo::read(bytes)?.family;
-    if family == Family::PHOTO.number() { photo() } else { tile() }
+    // Not more than the header: the file may be cut short.
+    let (header, _) = Header::parse(bytes)?;
+    if header.family == Family::PHOTO { photo() } else { tile() }
 }
 
 /// A separate copy of a built-in model or a model file: a name out of [`NAMES`], or else a path.

@@ -47,13 +47,13 @@ impl Args {
         let limits = self.limits.limits();
         let model = common.decoding_model()?;
         run_all(&jobs, &self.paths, common, |job| {
-            let bytes = read_input(&job.input, limits.max_memory)?;
-            let model = model.for_file(&bytes)?;
+            let file = read_input(&job.input, limits.max_memory)?;
+            let model = model.for_file(&file)?;
             let decoder = Decoder::new(model).limits(limits);
             let picture = if self.partial {
-                decode_partial(&decoder, &bytes, &job.input)?
+                decode_partial(&decoder, &file, &job.input)?
             } else {
-                decoder.decode(&bytes).map_err(|error| with_hint(error, model, &bytes))?
+                decoder.decode(&file).map_err(|error| with_hint(error, model, &file))?
             };
             encode_picture(&picture, &job.output, self.format_of(job)?)
         })

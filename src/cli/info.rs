@@ -45,8 +45,7 @@ impl Args {
             .map_err(|error| Failure::in_file(&self.file, error))?;
         match FileInfo::read(&bytes) {
             Ok(file) => {
-                let model = common.decoding_model().ok().and_then(|model| model.for_file(&bytes).ok());
-                let model = model.filter(|model| model.id().to_string() == file.model_id);
+                let model = model_of(&file, &bytes, common);
                 let tiles = model.and_then(|model| tiles(&file, model));
                 let level_bytes = model.and_then(|model| level_bytes(&bytes, model));
                 self.print_file(Info { file, tiles, level_bytes })
@@ -113,6 +112,12 @@ impl Info {
             format!("{} bytes, {:.4} bits per pixel", file.total_bytes, file.bits_per_pixel),
         )
     }
+}
+
+/// The model at hand, if it is the file's.
+fn model_of(file: &FileInfo, bytes: &[u8], common: &Common) -> Option<&'static Model> {
+    let model = common.decoding_model().ok()?.for_file(bytes).ok()?;
+    (model.id().to_string() == file.model_id).then_some(model)
 }
 
 /// Number of tiles of a file, if its model has tiles.
