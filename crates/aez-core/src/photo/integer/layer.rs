@@ -136,7 +136,7 @@ fn unit(source: Source) -> f64 {
 
 /// Planes that layers read.
 pub(super) trait Planes: Sync {
-    /// The values of a plane from a position on, with at least a whole group of columns more than the row has.
+    /// The values from a position of a plane to the end of the array. A row has margins for whole groups of columns.
     fn values(&self, plane: usize, row: isize, column: isize) -> &[i16];
 }
 

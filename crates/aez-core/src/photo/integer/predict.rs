@@ -46,8 +46,8 @@ pub(super) fn predict(layers: &ContextLayers, inputs: &Rows<i16>, first: usize, 
     });
 }
 
-/// The known inputs of the context model of a level with the given number of rows and columns: the latents of the coarser level, with
-/// its own inputs and number of channels, and its features.
+/// The inputs of the context model of a level with the given number of rows and columns, as far as they are known before its own
+/// latents: latents and features of the coarser level, of which the first are those at the beginning of its own inputs.
 pub(super) fn inputs(
     planes: ContextPlanes,
     (rows, columns): (usize, usize),
