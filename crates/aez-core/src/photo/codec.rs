@@ -224,7 +224,7 @@ mod tests {
                 8.0 * file.len() as f64 / (40.0 * 27.0)
                     + mse / f64::from(super::super::lambda(Quality::new(26).unwrap()))
             };
-            assert!(loss(&better) < loss(&quality(26).encode(&original).unwrap()));
+            assert!(loss(&better) < loss(&quality(26).effort(0).encode(&original).unwrap()));
         }
     }
 
