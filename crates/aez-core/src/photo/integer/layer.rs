@@ -18,6 +18,10 @@ const MAX_SUM: i64 = i32::MAX as i64 - (1 << 17);
 /// Largest shift of a sum.
 pub(super) const MAX_SHIFT: u8 = 24;
 
+/// Bound of the absolute value of a rounded weight. More bits would fit, and make model files that compress less: 13 bits instead of 16
+/// lose less than 0.3 %.
+const LARGEST_ROUNDED: f64 = 4095.0;
+
 /// A layer: for each output `(bias + sum of weight * tap) >> shift`, limited to 16 bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct IntegerLayer {
@@ -86,7 +90,8 @@ impl IntegerLayer {
                 let half = if shift > 0 { 1_i64 << (shift - 1) } else { 0 };
                 let start = (bias[output] * scale).round() + half as f64;
                 let sum: f64 = rounded.iter().zip(sources).map(|(w, &s)| w.abs() * bound(s) as f64).sum();
-                let fits = rounded.iter().all(|w| w.abs() <= 32_767.0) && sum + start.abs() <= MAX_SUM as f64;
+                let fits =
+                    rounded.iter().all(|w| w.abs() <= LARGEST_ROUNDED) && sum + start.abs() <= MAX_SUM as f64;
                 if fits || shift == 0 {
                     for (tap, weight) in rounded.into_iter().enumerate() {
                         layer.weights[tap * outputs + output] = weight as i16;
