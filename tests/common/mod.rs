@@ -35,6 +35,11 @@ impl TestFolder {
         folder
     }
 
+    /// A folder whose commands use the built-in models.
+    pub fn with_built_in_models() -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), options: Vec::new() }
+    }
+
     /// The path of the folder.
     pub fn root(&self) -> &Path {
         self.folder.path()

@@ -120,6 +120,11 @@ pub trait Analysis {
         None
     }
 
+    /// The largest [`Settings::rate_weight`] that a search needs to try between two qualities.
+    fn max_rate_weight(&self) -> f32 {
+        640.0
+    }
+
     /// The pixels that decoding would give without quantization, `width * height * 3` bytes. `None` where the family has no such
     /// thing.
     ///

@@ -12,7 +12,8 @@ use crate::{
     symbols::Quality,
 };
 
-/// Upper bound of the rate weight above the encoder's own: nearly all symbols are then the ones that take the fewest bits.
+/// Upper bound of the rate weight above the encoder's own, below the lowest quality: nearly all symbols are then the ones that take the
+/// fewest bits.
 const MAX_RATE_WEIGHT: f32 = 640.0;
 /// Bisections between two qualities.
 const BISECTIONS: u32 = 12;
@@ -64,7 +65,7 @@ impl Encoder<'_> {
 /// The largest file of at most `target` bytes, and its settings.
 fn fit(analysed: &Analysed<'_>, analysis: &dyn Analysis, target: u64) -> Result<(Vec<u8>, Settings)> {
     let (mut best, mut smallest) = (None::<(Vec<u8>, Settings)>, u64::MAX);
-    search(analysed, |settings| {
+    search(analysed, analysis, |settings| {
         let file = analysed.assemble(settings, &analysis.encode(settings)?)?;
         let len = file.len() as u64;
         smallest = smallest.min(len);
@@ -86,7 +87,7 @@ fn reach(
     let (codec, original) = (analysed.model().codec(), analysed.picture());
     let (mut best, mut highest) = (None::<(Vec<u8>, f64)>, f64::NEG_INFINITY);
     let mut nearest = Settings::new(Quality::REFERENCE);
-    let searched = search(analysed, |settings| {
+    let searched = search(analysed, analysis, |settings| {
         nearest = *settings;
         let payload = analysis.encode(settings)?;
         let decoded = codec.decode(&analysed.header(settings, &payload), &payload.bytes, &Limits::NONE)?;
@@ -106,7 +107,11 @@ fn reach(
 }
 
 /// Tries settings on both sides of the point where `compare` changes from less to greater, ever nearer to it, until it is equal.
-fn search(analysed: &Analysed<'_>, mut compare: impl FnMut(&Settings) -> Result<Ordering>) -> Result<()> {
+fn search(
+    analysed: &Analysed<'_>,
+    analysis: &dyn Analysis,
+    mut compare: impl FnMut(&Settings) -> Result<Ordering>,
+) -> Result<()> {
     let own = analysed.settings();
     // The lowest quality that is too high: 101 where none is.
     let (mut too_low, mut too_high) = (0, 101);
@@ -119,12 +124,13 @@ fn search(analysed: &Analysed<'_>, mut compare: impl FnMut(&Settings) -> Result<
         }
     }
     let quality = Quality::new(too_high.min(100))?;
+    let most = if too_low == 0 { MAX_RATE_WEIGHT } else { analysis.max_rate_weight() };
     // From 0, the fewest bits, to 1, the encoder's own rate weight or, above quality 100, none.
     let mut at = |position: f32| {
         let rate_weight = match too_high {
             101 => own.rate_weight * (1.0 - position),
             // The third power makes small steps near the encoder's own rate weight.
-            _ => own.rate_weight + MAX_RATE_WEIGHT * (1.0 - position).powi(3),
+            _ => own.rate_weight + most * (1.0 - position).powi(3),
         };
         compare(&Settings { quality, rate_weight })
     };

@@ -1,6 +1,6 @@
 //! The photo family as a [`Codec`].
 
-use std::{borrow::Cow, cell::RefCell};
+use std::{borrow::Cow, cell::RefCell, cmp::Ordering};
 
 use super::{
     fit::{initial, optimize, rounded},
@@ -15,6 +15,7 @@ use crate::{
     error::{Error, Result},
     limits::Limits,
     picture::Picture,
+    symbols::Quality,
 };
 
 /// The effort of an encoder that was given none.
@@ -27,6 +28,12 @@ fn steps(effort: u8) -> usize {
 
 /// A search begins with as many steps as an encoder without it. For each further setting, this part of them suffices.
 const SEARCH_STEPS: usize = 6;
+/// The fewest such steps.
+const FEWEST_SEARCH_STEPS: usize = 8;
+/// Beyond this factor of lambda, a file is smaller than one of the next lower quality.
+const MAX_RATE_WEIGHT: f32 = 1.5;
+/// Number of settings whose latents a search keeps.
+const KEPT: usize = 3;
 /// The learning rate and the noise of these steps are those of the end of an optimization, after this part of it.
 const SEARCH_START: f32 = 0.6;
 
@@ -125,11 +132,13 @@ impl AnalysedPhoto<'_> {
         let latents = match found {
             Some(found) => {
                 let latents = found.rescaled(&steps);
-                optimize(&network, &self.target, latents, SEARCH_START, self.steps.div_ceil(SEARCH_STEPS))
+                let steps = (self.steps / SEARCH_STEPS).max(FEWEST_SEARCH_STEPS);
+                optimize(&network, &self.target, latents, SEARCH_START, steps)
             }
             None => optimize(&network, &self.target, initial(&network, &self.target), 0.0, self.steps),
         };
-        Ok(Found { latents, steps })
+        let trained = self.model.trained_quality(settings.quality);
+        Ok(Found { latents, steps, lambda: network.lambda(), trained })
     }
 
     fn code(&self, settings: &Settings, found: &Found) -> Result<Payload> {
@@ -152,15 +161,18 @@ impl Analysis for AnalysedPhoto<'_> {
 
     fn for_search(&self, effort: u8) -> Option<Box<dyn Analysis + '_>> {
         let photo = AnalysedPhoto { model: self.model, target: self.target.clone(), steps: steps(effort) };
-        Some(Box::new(SearchedPhoto { photo, last: RefCell::new(None) }))
+        Some(Box::new(SearchedPhoto { photo, found: RefCell::new(Vec::new()) }))
     }
 }
 
-/// Latents, and the steps of their levels.
+/// Latents with the steps of their levels, and the network and lambda that they were found for.
 #[derive(Clone)]
 struct Found {
     latents: Vec<Vec<f32>>,
     steps: Vec<f32>,
+    lambda: f32,
+    /// The quality that their network was trained for.
+    trained: Quality,
 }
 
 impl Found {
@@ -171,20 +183,39 @@ impl Found {
         }
         self.latents
     }
+
+    /// How far another lambda is.
+    fn distance(&self, lambda: f32) -> f32 {
+        (self.lambda / lambda).ln().abs()
+    }
 }
 
-/// A picture in a search over settings: the latents for each begin with those for the settings before.
+/// A picture in a search over settings: the latents for each begin with those for the nearest settings before.
 struct SearchedPhoto<'a> {
     photo: AnalysedPhoto<'a>,
-    last: RefCell<Option<Found>>,
+    found: RefCell<Vec<Found>>,
 }
 
 impl Analysis for SearchedPhoto<'_> {
     fn encode(&self, settings: &Settings) -> Result<Payload> {
-        let found = self.photo.fit(settings, self.last.take())?;
+        let lambda = self.photo.model.float_network(settings.quality, settings.rate_weight)?.lambda();
+        let trained = self.photo.model.trained_quality(settings.quality);
+        let mut kept = self.found.borrow_mut();
+        // The latents of another network mean something else.
+        kept.sort_by(|a, b| {
+            let key = |found: &Found| (found.trained != trained, found.distance(lambda));
+            key(a).partial_cmp(&key(b)).unwrap_or(Ordering::Equal)
+        });
+        let nearest = kept.first().filter(|found| found.trained == trained).cloned();
+        let found = self.photo.fit(settings, nearest)?;
         let payload = self.photo.code(settings, &found);
-        self.last.replace(Some(found));
+        kept.truncate(KEPT - 1);
+        kept.push(found);
         payload
+    }
+
+    fn max_rate_weight(&self) -> f32 {
+        MAX_RATE_WEIGHT
     }
 }
 

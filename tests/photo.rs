@@ -1,0 +1,108 @@
+//! The photo family on the command line: training, and the built-in model `photo`.
+
+mod common;
+
+use aez_core::picture::psnr;
+use common::TestFolder;
+use predicates::str::contains;
+
+/// A small network and a few steps. The pictures are drawn; those of the built-in model are named in models/README.md.
+const TRAIN: [&str; 18] = [
+    "train",
+    "--family",
+    "photo",
+    "--data",
+    "photos",
+    "--out",
+    "trained",
+    "--steps",
+    "40",
+    "--set",
+    "levels=4",
+    "edge=48",
+    "pool=4",
+    "updates=20",
+    "preparation=2",
+    "0.hidden=4",
+    "--log-every",
+    "25",
+];
+
+fn photos() -> TestFolder {
+    let folder = TestFolder::with_built_in_models();
+    (0..6).for_each(|number| folder.draw(&format!("photos/{number}.png"), 80 + 9 * number, 64));
+    folder
+}
+
+#[test]
+fn a_model_that_was_trained_from_nothing_encodes_and_decodes() {
+    let folder = photos();
+    folder
+        .aez(&[&TRAIN[..], &["--quality", "30"]].concat())
+        .assert()
+        .success()
+        .stdout(contains("validation"));
+    for name in ["trained.csv", "trained.svg", "trained.png", "trained.checkpoint"] {
+        assert!(folder.exists(name), "{name}");
+    }
+    assert_eq!(folder.text("trained.csv").lines().count(), 3);
+    folder.run(&["compress", "photos/1.png", "a.aez", "--model", "trained", "-q", "30"]);
+    folder.run(&["decompress", "a.aez", "a.png", "--model", "trained"]);
+    let shown = psnr(&folder.picture("photos/1.png"), &folder.picture("a.png")).unwrap();
+    assert!(shown > 20.0, "{shown}");
+    // The built-in model of the family is another one.
+    folder.aez(&["decompress", "a.aez", "b.png"]).assert().failure().stderr(contains("needs model"));
+    // Another quality is added to the model.
+    let second = ["--quality", "60", "--init", "trained", "-f", "--quiet", "--out"];
+    folder.run(&[&TRAIN[..5], &["--steps", "5", "--set", "edge=48", "pool=2"], &second, &["both"]].concat());
+    let info = folder.json(&["info", "both", "--json"]);
+    assert_eq!(info["qualities"], serde_json::json!([30, 60]));
+}
+
+#[test]
+fn options_of_the_other_family_are_wrong_usage() {
+    let folder = photos();
+    let train = |options: &[&str]| {
+        let output = folder.aez(&[&["train", "--data", "photos", "--out", "m"], options].concat()).assert();
+        output.code(2).stderr(contains("only"));
+    };
+    train(&["--family", "photo", "--epochs", "1"]);
+    train(&["--family", "photo", "--normalize"]);
+    train(&["--steps", "1"]);
+    train(&["--quality", "30"]);
+    folder
+        .aez(&["train", "--family", "photo", "--data", "photos", "--out", "m", "--set", "9.wide=true"])
+        .assert()
+        .code(2)
+        .stderr(contains("no such level"));
+}
+
+#[test]
+fn files_of_the_built_in_model_need_no_option_to_be_decoded() {
+    let folder = TestFolder::with_built_in_models();
+    folder.draw("a.png", 100, 75);
+    folder.run(&["compress", "a.png", "--model", "photo", "-q", "50", "--effort", "1"]);
+    folder.run(&["decompress", "a.aez", "b.png"]);
+    let shown = psnr(&folder.picture("a.png"), &folder.picture("b.png")).unwrap();
+    assert!(shown > 30.0, "{shown}");
+    let info = folder.json(&["info", "a.aez", "--json"]);
+    assert_eq!((&info["family_name"], info["level_bytes"].as_array().unwrap().len()), (&"photo".into(), 7));
+    // Files of the tiled family are still what is written without an option.
+    folder.run(&["compress", "a.png", "tile.aez"]);
+    assert_eq!(folder.json(&["info", "tile.aez", "--json"])["family_name"], "tiled");
+    folder.run(&["decompress", "a.aez", "tile.aez", "-o", "out"]);
+    assert_eq!(folder.files("out"), ["a.png", "tile.png"]);
+}
+
+#[test]
+fn sizes_and_ratios_are_reached() {
+    let folder = TestFolder::with_built_in_models();
+    folder.draw("a.png", 96, 64);
+    let compress = ["compress", "a.png", "--model", "photo", "-f"];
+    folder.aez(&[&compress[..], &["--target-bytes", "400"]].concat()).assert().success();
+    assert!((392..=400).contains(&folder.len("a.aez")), "{}", folder.len("a.aez"));
+    folder.aez(&[&compress[..], &["--target-psnr", "38"]].concat()).assert().success();
+    folder.run(&["decompress", "a.aez", "b.png"]);
+    let shown = psnr(&folder.picture("a.png"), &folder.picture("b.png")).unwrap();
+    assert!((38.0..38.5).contains(&shown), "{shown}");
+}
