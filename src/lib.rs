@@ -2,7 +2,7 @@
 //!
 //! A convolutional autoencoder maps a picture to a few hundred numbers, which are quantized and entropy coded. A picture of 96x96
 //! pixels takes 25 to 130 bytes, less than the header of most other formats: use it for placeholders, thumbnails in a database, or
-//! previews over slow links. Photographs that should be viewed at full size are better stored as AVIF, WebP or JPEG XL.
+//! previews over slow links. A second family of models, [`models::photo`], is for photographs that should be viewed at full size.
 //!
 //! # Encoding and decoding
 //!
@@ -62,9 +62,9 @@ pub mod picture {
 pub mod image_codec {
     pub use aez_image::image_codec::{AezDecoder, AezEncoder, register_model};
 
-    /// Makes the `image` crate read `.aez` files that were encoded with the built-in model `tile`, in the whole process. Returns
+    /// Makes the `image` crate read `.aez` files that were encoded with a built-in model, in the whole process. Returns
     /// false, and changes nothing, if the extension is registered already.
     pub fn register() -> bool {
-        aez_image::image_codec::register_with(crate::models::tile)
+        aez_image::image_codec::register_with(crate::models::for_file)
     }
 }

@@ -1,7 +1,7 @@
 //! The AEZ image codec on pixel buffers, without file system, C code or any other requirement of a platform.
 //!
 //! AEZ is a lossy codec made of trained neural networks, for pictures of 20 to some thousand bytes. This crate holds everything that
-//! decides the bytes of a file and the pixels of a picture. The crate `aez` adds picture files, the built-in model and the command
+//! decides the bytes of a file and the pixels of a picture. The crate `aez` adds picture files, the built-in models and the command
 //! line; use this one for WebAssembly, other languages, or programs that have pixels already.
 //!
 //! ```

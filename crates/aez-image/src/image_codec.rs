@@ -48,18 +48,31 @@ const SIGNATURE_MASK: &[u8] = &[0xFF, 0xFF, 0xF0];
 /// Makes the `image` crate read `.aez` files with this model in the whole process, recognized by their extension or their content.
 /// Returns false, and changes nothing, if the extension is registered already.
 pub fn register_model(model: &'static Model) -> bool {
-    register_with(move || Ok(model))
+    register_with(move |_| Ok(model))
 }
 
-/// As [`register_model`], with a model that is loaded when the first file is read.
-pub fn register_with(model: impl Fn() -> aez_core::Result<&'static Model> + Send + Sync + 'static) -> bool {
-    let hook: hooks::DecodingHook =
-        Box::new(move |reader| Ok(Box::new(AezDecoder::new(reader, model().map_err(decoding)?)?)));
+/// As [`register_model`], with a function that returns the model for the bytes of a file.
+pub fn register_with(
+    model: impl Fn(&[u8]) -> aez_core::Result<&'static Model> + Send + Sync + 'static,
+) -> bool {
+    let hook: hooks::DecodingHook = Box::new(move |reader| {
+        let limits = Limits::default();
+        let bytes = read_within(reader, limits)?;
+        let model = model(&bytes).map_err(decoding)?;
+        Ok(Box::new(AezDecoder::from_bytes(bytes, model, limits)?))
+    });
     let is_new = hooks::register_decoding_hook(EXTENSION.into(), hook);
     if is_new {
         hooks::register_format_detection_hook(EXTENSION.into(), SIGNATURE, Some(SIGNATURE_MASK));
     }
     is_new
+}
+
+/// Reads a whole file, which must fit into the memory of the limits.
+fn read_within(reader: impl Read, limits: Limits) -> ImageResult<Vec<u8>> {
+    let allowed = limits.max_memory;
+    let too_large = Error::Limit { limit: LimitKind::Memory, found: allowed.saturating_add(1), allowed };
+    read_bounded(reader, allowed)?.ok_or_else(|| decoding(too_large))
 }
 
 /// Decodes one `.aez` file.
@@ -88,9 +101,10 @@ impl<'m> AezDecoder<'m> {
     /// # Errors
     /// As for [`AezDecoder::new`].
     pub fn with_limits(reader: impl Read, model: &'m Model, limits: Limits) -> ImageResult<Self> {
-        let allowed = limits.max_memory;
-        let too_large = Error::Limit { limit: LimitKind::Memory, found: allowed.saturating_add(1), allowed };
-        let bytes = read_bounded(reader, allowed)?.ok_or_else(|| decoding(too_large))?;
+        Self::from_bytes(read_within(reader, limits)?, model, limits)
+    }
+
+    fn from_bytes(bytes: Vec<u8>, model: &'m Model, limits: Limits) -> ImageResult<Self> {
         let File { header, layout, .. } =
             Decoder::new(model).limits(limits).parse(&bytes).map_err(decoding)?;
         Ok(Self { bytes, header, layout, model, limits })

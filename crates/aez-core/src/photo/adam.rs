@@ -1,6 +1,6 @@
 //! Adam, an optimizer.
 
-use crate::nn::taps::vectorized;
+use crate::{nn::taps::vectorized, parallel::*};
 
 /// The state of the optimizer for some numbers.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,14 +26,24 @@ impl Adam {
         let correction = |decay: f32| 1.0 - decay.powi(updates.saturating_add(1).min(100_000) as i32);
         let scale = rate / correction(decay.mean);
         let square_scale = correction(decay.square).recip();
-        step(self, values, gradient, scale, square_scale, decay);
+        let Self { mean, square } = self;
+        let state = mean.par_chunks_mut(CHUNK).zip(square.par_chunks_mut(CHUNK));
+        let values = values.par_chunks_mut(CHUNK).zip(gradient.par_chunks(CHUNK));
+        state.zip(values).for_each(|((mean, square), (values, gradient))| {
+            step([mean, square, values], gradient, [scale, square_scale], decay);
+        });
     }
 }
 
+/// Numbers that are updated together.
+const CHUNK: usize = 1 << 15;
+
 vectorized! {
-    fn step(adam: &mut Adam, values: &mut [f32], gradient: &[f32], scale: f32, square_scale: f32, decay: Decay) {
+    fn step(arrays: [&mut [f32]; 3], gradient: &[f32], scales: [f32; 2], decay: Decay) {
+        let [mean, square, values] = arrays;
+        let [scale, square_scale] = scales;
         let count = values.len();
-        let (mean, square, gradient) = (&mut adam.mean[..count], &mut adam.square[..count], &gradient[..count]);
+        let (mean, square, gradient) = (&mut mean[..count], &mut square[..count], &gradient[..count]);
         for index in 0..count {
             let g = gradient[index];
             mean[index] += (1.0 - decay.mean) * (g - mean[index]);

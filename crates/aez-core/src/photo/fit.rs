@@ -8,7 +8,7 @@ use super::{
     quantize::Rounding,
     target::{Target, to_rgb},
 };
-use crate::picture::Picture;
+use crate::{parallel::*, picture::Picture};
 
 /// How fast the averages of the latents' optimizer forget. With few steps, a short memory of the mean is better than the usual 0.9.
 pub(super) const DECAY: Decay = Decay { mean: 0.6, square: 0.99 };
@@ -90,7 +90,12 @@ pub(super) fn round(latents: &[Vec<f32>], rounding: Rounding, seed: u32) -> (Vec
     let one = |(level, latents): (usize, &Vec<f32>)| {
         rounding.soft(latents, seed.wrapping_mul(0x9E37_79B1).wrapping_add(level as u32) << 3)
     };
-    latents.iter().enumerate().map(one).unzip()
+    (0..latents.len())
+        .into_par_iter()
+        .map(|level| one((level, &latents[level])))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .unzip()
 }
 
 /// Multiplies gradients of rounded latents by the derivatives of the rounding.

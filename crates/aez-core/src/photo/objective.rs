@@ -7,6 +7,7 @@ use super::{
     synthesis::{self, Forward, Grid},
     target::Target,
 };
+use crate::parallel::join;
 
 /// A measurement of one picture.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,27 +38,81 @@ pub(super) fn gradient(
     mut weights: Option<&mut [f32]>,
 ) -> (Cost, Vec<Vec<f32>>) {
     let grids = target.grids(latents);
-    let forward = synthesis::forward(network, &grids);
-    let mut gradients: Vec<Vec<f32>> = latents.iter().map(|level| vec![0.0; level.len()]).collect();
-    let mut features: Vec<Rows> = forward.levels.iter().map(|level| level.features.zeros_like()).collect();
-    let mut bits = Vec::with_capacity(latents.len());
-    for level in 0..latents.len() {
-        let context = context(network, &grids, &forward, level);
+    let is_guided = network.config().levels.iter().any(|level| level.guides > 0);
+    let (rates, (squares, mut gradients)) = if weights.is_some() || is_guided {
+        let forward = synthesis::forward(network, &grids);
+        let mut rates = rates(network, &grids, Some(&forward), weights.as_deref_mut());
+        let features = std::mem::take(&mut rates.features);
+        let distortion = distortion(network, target, &grids, &forward, features, weights);
+        (rates, distortion)
+    } else {
+        // Neither part needs the other.
+        join(
+            || rates(network, &grids, None, None),
+            || {
+                let forward = synthesis::forward(network, &grids);
+                let features = zero_features(&forward);
+                distortion(network, target, &grids, &forward, features, None)
+            },
+        )
+    };
+    for (gradient, rate) in gradients.iter_mut().zip(&rates.latents) {
+        gradient.iter_mut().zip(rate).for_each(|(gradient, rate)| *gradient += rate);
+    }
+    let error = squares / (3 * target.pixels()) as f64;
+    (Cost { bits: rates.bits, error, pixels: target.pixels() }, gradients)
+}
+
+/// The bits of each level, and their derivatives with respect to the latents and the features of each level.
+struct Rates {
+    bits: Vec<f64>,
+    latents: Vec<Vec<f32>>,
+    features: Vec<Rows>,
+}
+
+/// The bits of latents with derivatives. `forward` is needed where context models read features.
+fn rates(
+    network: &Network,
+    grids: &[Grid<'_>],
+    forward: Option<&Forward>,
+    mut weights: Option<&mut [f32]>,
+) -> Rates {
+    let mut latents = zeros(grids);
+    let mut features: Vec<Rows> = forward.map(zero_features).unwrap_or_default();
+    let mut bits = Vec::with_capacity(grids.len());
+    for level in 0..grids.len() {
+        let context = context(network, grids, forward, level);
         let rate = context.rate(weights.as_deref_mut());
         bits.push(rate.bits);
-        let (fine, coarse) = gradients.split_at_mut(level + 1);
-        let own = &mut fine[level];
-        context.spread(
-            &rate.inputs,
-            own,
-            coarse.first_mut().map(Vec::as_mut_slice),
-            features.get_mut(level + 1),
-        );
+        let (fine, coarse) = latents.split_at_mut(level + 1);
+        let coarser = coarse.first_mut().map(Vec::as_mut_slice);
+        context.spread(&rate.inputs, &mut fine[level], coarser, features.get_mut(level + 1));
     }
-    let weight = 2.0 / (3.0 * network.lambda());
-    let (squares, picture) = target.error(&forward.picture, weight);
-    synthesis::backward(network, &forward, picture, features, &mut gradients, weights);
-    (Cost { bits, error: squares / (3 * target.pixels()) as f64, pixels: target.pixels() }, gradients)
+    Rates { bits, latents, features }
+}
+
+/// The squared error of the picture, and the derivatives of the weighted error with respect to the latents. `features` are derivatives
+/// of the bits.
+fn distortion(
+    network: &Network,
+    target: &Target,
+    grids: &[Grid<'_>],
+    forward: &Forward,
+    features: Vec<Rows>,
+    weights: Option<&mut [f32]>,
+) -> (f64, Vec<Vec<f32>>) {
+    let mut gradients = zeros(grids);
+    let (squares, picture) = target.error(&forward.picture, 2.0 / (3.0 * network.lambda()));
+    synthesis::backward(network, forward, picture, features, &mut gradients, weights);
+    (squares, gradients)
+}
+
+fn zeros(grids: &[Grid<'_>]) -> Vec<Vec<f32>> {
+    grids.iter().map(|grid| vec![0.0; grid.latents.len()]).collect()
+}
+
+fn zero_features(forward: &Forward) -> Vec<Rows> {
+    forward.levels.iter().map(|level| level.features.zeros_like()).collect()
 }
 
 /// The cost of latents as the decoder sees them: rounded, and the picture in 8 bits. Also returns the picture.
@@ -66,15 +121,21 @@ pub(super) fn measure(network: &Network, target: &Target, latents: &[Vec<f32>]) 
         latents.iter().map(|level| level.iter().map(|latent| latent.round()).collect()).collect();
     let grids = target.grids(&rounded);
     let forward = synthesis::forward(network, &grids);
-    let bits = (0..latents.len()).map(|level| context(network, &grids, &forward, level).bits()).collect();
+    let bits =
+        (0..latents.len()).map(|level| context(network, &grids, Some(&forward), level).bits()).collect();
     let error = target.shown_error(&forward.picture);
     (Cost { bits, error, pixels: target.pixels() }, forward.picture)
 }
 
-fn context<'a>(network: &'a Network, grids: &[Grid<'_>], forward: &Forward, level: usize) -> Context<'a> {
+fn context<'a>(
+    network: &'a Network,
+    grids: &[Grid<'_>],
+    forward: Option<&Forward>,
+    level: usize,
+) -> Context<'a> {
     let grid = grids[level];
     let latents = (grid.latents, grids.get(level + 1).map(|grid| grid.latents));
-    let features = forward.levels.get(level + 1).map(|level| &level.features);
+    let features = forward.and_then(|forward| forward.levels.get(level + 1)).map(|level| &level.features);
     let size = (grid.rows, grid.columns);
     Context::new(&network.layers, &network.parameters, level, size, latents, features)
 }

@@ -4,6 +4,7 @@ use super::{rows::Rows, synthesis::Grid};
 use crate::{
     error::{Error, Result},
     nn::taps::vectorized,
+    parallel::*,
     picture::Picture,
 };
 
@@ -63,14 +64,17 @@ impl Target {
     /// `weight`.
     pub(super) fn error(&self, picture: &Rows, weight: f32) -> (f64, Rows) {
         let mut gradient = picture.zeros_like();
-        let (mut total, columns, step) = (0.0, picture.columns, picture.step);
-        for y in 0..picture.rows {
-            let (here, there) = (gradient.place(0, y as isize, 0), self.planes.place(0, y as isize, 0));
-            let gradient = &mut gradient.values[here..];
-            let planes = [&picture.values[here..], &self.planes.values[there..]];
-            total += f64::from(row_error(planes, gradient, columns, step, weight));
-        }
-        (total, gradient)
+        let (columns, step, first, row_step) =
+            (picture.columns, picture.step, picture.in_row(0), picture.row_step());
+        let rows = gradient.inner_mut().par_chunks_mut(row_step).enumerate();
+        let errors: Vec<f32> = rows
+            .map(|(y, row)| {
+                let [here, there] = [picture, &self.planes].map(|rows| rows.place(0, y as isize, 0));
+                let planes = [&picture.values[here..], &self.planes.values[there..]];
+                row_error(planes, &mut row[first..], columns, step, weight)
+            })
+            .collect();
+        (errors.into_iter().map(f64::from).sum(), gradient)
     }
 
     /// The mean squared error of the picture as it is shown: clamped and rounded to 8 bits. In units of the full range.
