@@ -6,6 +6,7 @@ use super::{
     fit::{initial, optimize, rounded},
     integer::IntegerNetwork,
     model::PhotoModel,
+    network::Network,
     target::Target,
 };
 use crate::{
@@ -125,20 +126,24 @@ struct AnalysedPhoto<'a> {
 }
 
 impl AnalysedPhoto<'_> {
-    /// Optimizes latents for some settings: those of a pyramid, or those that were found for other settings.
-    fn fit(&self, settings: &Settings, found: Option<Found>) -> Result<Found> {
-        let network = self.model.float_network(settings.quality, settings.rate_weight)?;
+    /// Optimizes latents for some settings, with their network: those of a pyramid, or those that were found for other settings.
+    fn fit(&self, settings: &Settings, network: &Network, found: Option<Found>) -> Found {
         let steps = network.level_steps();
         let latents = match found {
             Some(found) => {
                 let latents = found.rescaled(&steps);
                 let steps = (self.steps / SEARCH_STEPS).max(FEWEST_SEARCH_STEPS);
-                optimize(&network, &self.target, latents, SEARCH_START, steps)
+                optimize(network, &self.target, latents, SEARCH_START, steps)
             }
-            None => optimize(&network, &self.target, initial(&network, &self.target), 0.0, self.steps),
+            None => optimize(network, &self.target, initial(network, &self.target), 0.0, self.steps),
         };
         let trained = self.model.trained_quality(settings.quality);
-        Ok(Found { latents, steps, lambda: network.lambda(), trained })
+        Found { latents, steps, lambda: network.lambda(), trained }
+    }
+
+    /// The network in floating point for some settings.
+    fn network(&self, settings: &Settings) -> Result<Network> {
+        self.model.float_network(settings.quality, settings.rate_weight)
     }
 
     fn code(&self, settings: &Settings, found: &Found) -> Result<Payload> {
@@ -151,7 +156,7 @@ impl AnalysedPhoto<'_> {
 
 impl Analysis for AnalysedPhoto<'_> {
     fn encode(&self, settings: &Settings) -> Result<Payload> {
-        self.code(settings, &self.fit(settings, None)?)
+        self.code(settings, &self.fit(settings, &self.network(settings)?, None))
     }
 
     fn refine(&self, _: &Settings, effort: u8) -> Result<Option<Box<dyn Analysis + '_>>> {
@@ -198,16 +203,16 @@ struct SearchedPhoto<'a> {
 
 impl Analysis for SearchedPhoto<'_> {
     fn encode(&self, settings: &Settings) -> Result<Payload> {
-        let lambda = self.photo.model.float_network(settings.quality, settings.rate_weight)?.lambda();
+        let network = self.photo.network(settings)?;
         let trained = self.photo.model.trained_quality(settings.quality);
         let mut kept = self.found.borrow_mut();
         // The latents of another network mean something else.
         kept.sort_by(|a, b| {
-            let key = |found: &Found| (found.trained != trained, found.distance(lambda));
+            let key = |found: &Found| (found.trained != trained, found.distance(network.lambda()));
             key(a).partial_cmp(&key(b)).unwrap_or(Ordering::Equal)
         });
         let nearest = kept.first().filter(|found| found.trained == trained).cloned();
-        let found = self.photo.fit(settings, nearest)?;
+        let found = self.photo.fit(settings, &network, nearest);
         let payload = self.photo.code(settings, &found);
         kept.truncate(KEPT - 1);
         kept.push(found);
