@@ -16,7 +16,7 @@ PASSES = [(0, 0), (1, 1), (0, 1), (1, 0)]
 CROSS = [(0, 0), (0, 1), (0, -1), (1, 0), (-1, 0)]
 WINDOW = [(row, column) for row in (-1, 0, 1) for column in (-1, 0, 1)]
 FIELDS = {
-    "channels": (1, 3), "features": (1, 32), "wide": None, "wide_chroma": None, "hidden": (1, 32),
+    "channels": (1, 8), "features": (1, 32), "wide": None, "wide_chroma": None, "hidden": (1, 32),
     "neighbours": (0, 12), "before": (0, 5), "coarser": (0, 5), "guides": (0, 32),
 }  # fmt: skip
 TYPES = {"I16": "<i2", "I32": "<i4", "U8": "u1"}

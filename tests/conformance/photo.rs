@@ -233,7 +233,7 @@ fn the_smallest_and_the_largest_networks_survive_a_round_trip() {
         guides: 0,
     };
     let largest = Level {
-        channels: 3,
+        channels: 8,
         features: 32,
         wide: true,
         wide_chroma: true,

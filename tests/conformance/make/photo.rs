@@ -30,7 +30,7 @@ pub fn model() -> Vec<u8> {
     let high = vec![
         Level { wide_chroma: false, neighbours: 8, before: 2, coarser: 1, ..level },
         Level { channels: 1, features: 3, wide: true, guides: 2, ..level },
-        Level { channels: 3, features: 6, wide: true, hidden: 5, ..level },
+        Level { channels: 5, features: 6, wide: true, hidden: 5, ..level },
     ];
     let [low, high] = [(30, low), (71, high)].map(|(q, levels)| (quality(q), train(quality(q), levels)));
     PhotoModel::to_bytes(&[(low.0, &low.1), (high.0, &high.1)]).unwrap()

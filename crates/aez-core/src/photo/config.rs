@@ -9,7 +9,7 @@ pub(super) const PASSES: [(usize, usize); 4] = [(0, 0), (1, 1), (0, 1), (1, 0)];
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Level {
-    /// Latents at each position, 1 to 3.
+    /// Latents at each position, 1 to 8. The first three begin as luma and chroma, the others without a meaning.
     pub channels: usize,
     /// Feature channels of the synthesis network.
     pub features: usize,
@@ -63,7 +63,9 @@ impl Default for Config {
         };
         let second =
             Level { channels: 2, features: 10, hidden: 12, neighbours: 8, before: 3, coarser: 3, ..coarse };
-        Self { levels: vec![finest, second, coarse, coarse, coarse, coarse, coarse] }
+        let third = Level { channels: 4, hidden: 12, ..coarse };
+        let (fourth, sixth) = (Level { channels: 6, ..coarse }, Level { channels: 4, ..coarse });
+        Self { levels: vec![finest, second, third, fourth, fourth, sixth, coarse] }
     }
 }
 
@@ -72,7 +74,7 @@ impl Config {
     #[must_use]
     pub fn is_valid(&self) -> bool {
         let within = |level: &Level| {
-            (1..=3).contains(&level.channels)
+            (1..=8).contains(&level.channels)
                 && (1..=32).contains(&level.features)
                 && (1..=32).contains(&level.hidden)
                 && level.neighbours <= 12

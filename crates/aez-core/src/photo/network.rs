@@ -142,14 +142,14 @@ fn initialize_context(net: &ContextNet, parameters: &mut [f32], rng: &mut ChaCha
     add_identity(&net.second, parameters);
 }
 
-/// The last layers begin with 0, and latents are changes of luma and chroma.
+/// The last layers begin with 0, and the first three latents are changes of luma and chroma.
 fn initialize_synthesis(net: &SynthesisNet, parameters: &mut [f32], rng: &mut ChaCha8Rng) {
     initialize(&net.first, parameters, rng);
     initialize(&net.second, parameters, rng);
     add_identity(&net.second, parameters);
     let bound = (net.carry.taps.len() as f32).sqrt().recip();
     parameters[net.carry.weights.clone()].iter_mut().for_each(|to| *to = rng.random_range(-bound..=bound));
-    for channel in 0..net.linear.len() / 3 {
+    for channel in 0..(net.linear.len() / 3).min(3) {
         parameters[net.linear.start + 4 * channel] = 1.0;
     }
 }

@@ -85,6 +85,7 @@ impl Target {
     }
 
     /// The latents of a Laplacian pyramid, in steps: each level corrects the enlarged coarser levels, whose latents are rounded.
+    /// Channels after the third are 0.
     pub(super) fn pyramid(&self, channels: &[usize], steps: &[f32]) -> Vec<Vec<f32>> {
         let mut averages = vec![self.planes.clone()];
         for _ in 1..channels.len() {
@@ -99,7 +100,7 @@ impl Target {
                 coarser.extend_edges();
                 super::resample::enlarge::<super::resample::Cubic>(&coarser, None, &mut now, 0);
             }
-            for channel in 0..channels[level] {
+            for channel in 0..channels[level].min(3) {
                 for y in 0..wanted.rows {
                     let line = now.row_mut(channel, y).iter_mut().zip(wanted.row(channel, y));
                     for (now, wanted) in line {
@@ -109,6 +110,7 @@ impl Target {
                     }
                 }
             }
+            latents[level].resize(channels[level] * wanted.rows * wanted.columns, 0.0);
             decoded = Some(now);
         }
         latents

@@ -29,7 +29,7 @@ pub(super) fn small_network() -> Network {
             guides: 2,
         },
         Level { channels: 2, features: 4, hidden: 5, guides: 3, ..level },
-        Level { channels: 3, features: 6, hidden: 7, guides: 0, ..level },
+        Level { channels: 5, features: 6, hidden: 7, guides: 0, ..level },
     ];
     let network = Network::new(Config { levels }, 0.01, 1).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(2);

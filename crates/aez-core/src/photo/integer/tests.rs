@@ -76,11 +76,10 @@ fn any_latents_survive_a_round_trip() {
 #[test]
 fn bytes_and_pixels_do_not_depend_on_the_number_of_threads() {
     let integer = IntegerNetwork::new(&small_network()).unwrap();
-    let latents: Vec<Vec<i32>> = [1, 2, 3]
-        .into_iter()
-        .enumerate()
-        .map(|(level, channels)| {
-            let count = 300_usize.div_ceil(1 << level) * 21_usize.div_ceil(1 << level) * channels;
+    let levels = integer.config().levels.iter().enumerate();
+    let latents: Vec<Vec<i32>> = levels
+        .map(|(level, sizes)| {
+            let count = 300_usize.div_ceil(1 << level) * 21_usize.div_ceil(1 << level) * sizes.channels;
             (0..count).map(|i| (i * i % 7) as i32 - 3).collect()
         })
         .collect();
