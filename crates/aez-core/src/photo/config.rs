@@ -63,9 +63,7 @@ impl Default for Config {
         };
         let second =
             Level { channels: 2, features: 10, hidden: 12, neighbours: 8, before: 3, coarser: 3, ..coarse };
-        let third = Level { channels: 4, hidden: 12, ..coarse };
-        let (fourth, sixth) = (Level { channels: 6, ..coarse }, Level { channels: 4, ..coarse });
-        Self { levels: vec![finest, second, third, fourth, fourth, sixth, coarse] }
+        Self { levels: vec![finest, second, coarse, coarse, coarse, coarse, coarse] }
     }
 }
 
