@@ -200,7 +200,7 @@ fn small_photo_model() -> Vec<u8> {
         coarser: 1,
         guides: 0,
     };
-    let network = Network::new(Config { levels: vec![level; 2] }, 0.01, 1).expect("a valid network");
+    let network = Network::new(Config { levels: vec![level; 2], directions: 0 }, 0.01, 1).expect("a valid network");
     PhotoModel::to_bytes(&[(Quality::REFERENCE, &network)]).expect("small weights")
 }
 

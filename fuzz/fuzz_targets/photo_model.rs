@@ -28,7 +28,7 @@ fuzz_target!(|data: &[u8]| {
             |index: usize| if rest.get(index).is_some_and(|byte| byte & 1 == 0) { -4095 } else { 4095 };
         let latents: Vec<Vec<i32>> =
             levels.map(|(level, sizes)| (0..count(level) * sizes.channels).map(largest).collect()).collect();
-        let (payload, shown) = network.encode(6, 9, multiplier, &latents).expect("latents in range");
+        let (payload, shown) = network.encode(6, 9, multiplier, &latents, &[]).expect("latents in range");
         let decoded = network.decode(6, 9, multiplier, &payload, &LIMITS.with_max_memory(1 << 26));
         assert_eq!(decoded.expect("encoded latents"), shown);
     }

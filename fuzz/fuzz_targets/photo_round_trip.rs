@@ -15,7 +15,7 @@ fuzz_target!(|data: &[u8]| {
         (0..count).map(|_| values.next().unwrap_or(0)).collect()
     };
     let latents: Vec<Vec<i32>> = network.config().levels.iter().enumerate().map(&mut level).collect();
-    let (payload, shown) = network.encode(height, width, multiplier, &latents).expect("latents in range");
+    let (payload, shown) = network.encode(height, width, multiplier, &latents, &[]).expect("latents in range");
     let decoded = network.decode(height, width, multiplier, &payload, &LIMITS);
     assert_eq!(decoded.expect("encoded latents"), shown);
 });

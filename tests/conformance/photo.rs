@@ -49,7 +49,7 @@ pub fn assert_latents(name: &str, coded: &[i32], rgb: &[u8]) {
         Container::parse(&bytes(&format!("{name}.aez")), &Limits::default()).unwrap();
     let (network, multiplier) = model.network(header.quality);
     let latents = arranged(coded, network.config(), header.height, header.width);
-    let (found, pixels) = network.encode(header.height, header.width, multiplier, &latents).unwrap();
+    let (found, pixels) = network.encode(header.height, header.width, multiplier, &latents, &[]).unwrap();
     assert_eq!(found, payload, "{name}");
     if !header.gray {
         assert_eq!(pixels, rgb, "{name}");
@@ -246,14 +246,14 @@ fn the_smallest_and_the_largest_networks_survive_a_round_trip() {
     let mut large = vec![largest; 10];
     large[9].guides = 0;
     for levels in [vec![smallest; 2], large] {
-        let network = Network::new(Config { levels }, 0.01, 1).unwrap();
+        let network = Network::new(Config { levels, directions: 0 }, 0.01, 1).unwrap();
         let network = IntegerNetwork::new(&network).unwrap();
         for (height, width) in [(1, 1), (37, 22)] {
             let latent = |index: usize| ((index as i32 * 2_654_435) % 4096) >> (index % 13);
             let counts = counts(network.config(), height, width);
             let latents: Vec<Vec<i32>> =
                 counts.iter().map(|&count| (0..count).map(latent).collect()).collect();
-            let (payload, pixels) = network.encode(height, width, 1 << 12, &latents).unwrap();
+            let (payload, pixels) = network.encode(height, width, 1 << 12, &latents, &[]).unwrap();
             assert_eq!(network.decode(height, width, 1 << 12, &payload, &Limits::default()).unwrap(), pixels);
         }
     }

@@ -26,10 +26,13 @@ fn latents(config: &Config, height: u32, width: u32) -> Vec<Vec<i32>> {
 fn decoding_succeeds_with_as_much_memory_as_its_bound() {
     let mut config = Config::default();
     config.levels[0].guides = 2;
-    let network = IntegerNetwork::new(&Network::new(config.clone(), 0.01, 1).unwrap()).unwrap();
-    for (height, width) in [(16, 16), (40, 700), (301, 450), (500, 701)] {
-        let (bytes, shown) =
-            network.encode(height, width, UNCHANGED, &latents(&config, height, width)).unwrap();
+    for (height, width, directions) in
+        [(16, 16, 0), (16, 16, 16), (40, 700, 0), (40, 700, 1), (301, 450, 0), (500, 701, 6)]
+    {
+        config.directions = directions;
+        let network = IntegerNetwork::new(&Network::new(config.clone(), 0.01, 1).unwrap()).unwrap();
+        let (latents, coefficients) = (latents(&config, height, width), vec![9; directions]);
+        let (bytes, shown) = network.encode(height, width, UNCHANGED, &latents, &coefficients).unwrap();
         let bound = network.memory(height, width);
         let decode =
             |limit| network.decode(height, width, UNCHANGED, &bytes, &Limits::NONE.with_max_memory(limit));

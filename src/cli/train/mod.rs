@@ -3,7 +3,10 @@
 mod photo;
 mod tile;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use aez_core::Error;
 use aez_train::{
@@ -50,8 +53,8 @@ pub struct Shared {
     minutes: Option<f64>,
     /// Change the recipe. Family tile: distortion=mse|psnr, border=X, quantize=BOOL, muon=BOOL, average=X, thumbnails=X, colour=X,
     /// flip=BOOL, crop=BOOL, clip=X, warm_up=N, rate=X, linear_rate=X, schedule=constant|cosine|trapezoid, whole_sets=BOOL. Family
-    /// photo: batch=N, rate=X, updates=N, preparation=N, pool=N, edge=N, levels=N, and sizes of level L: L.channels=N, L.features=N,
-    /// L.wide=BOOL, L.wide_chroma=BOOL, L.hidden=N, L.neighbours=N, L.before=N, L.coarser=N, L.guides=N
+    /// photo: batch=N, rate=X, updates=N, preparation=N, pool=N, edge=N, levels=N, directions=N, and sizes of level L: L.channels=N,
+    /// L.features=N, L.wide=BOOL, L.wide_chroma=BOOL, L.hidden=N, L.neighbours=N, L.before=N, L.coarser=N, L.guides=N
     #[arg(long, value_name = "FIELD=VALUE", num_args = 1..)]
     set: Vec<String>,
     /// Initial weights: a built-in model (tile), a model file, or for the family tile klt (Karhunen-Loève transform), paper or xavier
@@ -93,7 +96,7 @@ impl Args {
         if !shared.resume && !common.force {
             shared.check_files()?;
         }
-        shared.check_inputs()?;
+        shared.check_inputs(photo.base())?;
         match shared.family {
             Family::Tile => tile.run(&shared, common),
             Family::Photo => photo.run(&shared, common),
@@ -119,8 +122,9 @@ impl Shared {
         }
     }
 
-    /// Checks that none of the files of the run is read as training data or as initial weights.
-    fn check_inputs(&self) -> Result<(), Failure> {
+    /// Checks that none of the files of the run is read as training data, as initial weights, or as the model that the network is
+    /// added to.
+    fn check_inputs(&self, base: Option<&Path>) -> Result<(), Failure> {
         let files = self.files();
         if !files.iter().any(|file| file.exists()) {
             return Ok(());
@@ -134,6 +138,7 @@ impl Shared {
         }
         let names_file = |name: &&PathBuf| !is_builtin(name) && !tile::is_method(name);
         read.extend(self.init.iter().filter(names_file).filter(|_| !self.resume).cloned());
+        read.extend(base.filter(|path| !is_builtin(path)).map(Path::to_owned));
         check_overwritten(read.iter().map(PathBuf::as_path), files.iter().map(PathBuf::as_path))
     }
 }

@@ -1,5 +1,7 @@
 //! `aez train` for the photo family.
 
+use std::path::{Path, PathBuf};
+
 use aez_core::{Limits, Quality};
 use aez_train::photo::{Crops, Event, Options, Recipe, Row, train};
 
@@ -21,18 +23,26 @@ const DEFAULT_STEPS: u32 = 100_000;
 #[command(next_help_heading = "Options of the photo family")]
 pub struct PhotoArgs {
     /// Quality that the network is trained for, 1 to 100 [default: 41]. A model has a network for each of some qualities: --init with
-    /// an existing model adds one, which starts from that of the nearest quality, or continues to train it
+    /// an existing model adds one, which starts from that of the nearest quality, or continues to train it. --init with a network in
+    /// floating point (see docs/photo.md) starts from that
     #[arg(long, value_name = "Q", value_parser = clap::value_parser!(u8).range(1..=100))]
     quality: Option<u8>,
-    /// Number of steps [default: 100000]
-    #[arg(long, value_name = "N", conflicts_with = "minutes", value_parser = clap::value_parser!(u32).range(1..))]
+    /// Number of steps [default: 100000]. 0 only writes the network that the run starts from
+    #[arg(long, value_name = "N", conflicts_with = "minutes")]
     steps: Option<u32>,
+    /// Existing model that the network is added to, instead of that of --init. Its network of the same quality is replaced
+    #[arg(long, value_name = "MODEL")]
+    into: Option<PathBuf>,
 }
 
 impl PhotoArgs {
     /// The name of an option that is given.
     pub fn given(&self) -> Option<&'static str> {
-        let given = [(self.quality.is_some(), "--quality"), (self.steps.is_some(), "--steps")];
+        let given = [
+            (self.quality.is_some(), "--quality"),
+            (self.steps.is_some(), "--steps"),
+            (self.into.is_some(), "--into"),
+        ];
         given.into_iter().find_map(|(given, name)| given.then_some(name))
     }
 
@@ -82,7 +92,13 @@ impl PhotoArgs {
         if let Some(name) = &shared.init {
             options.init = Some((name.display().to_string(), aez::models::read(name)?));
         }
+        options.into = self.base().map(aez::models::read).transpose()?;
         Ok(options)
+    }
+
+    /// The model that the network is added to.
+    pub fn base(&self) -> Option<&Path> {
+        self.into.as_deref()
     }
 }
 

@@ -42,7 +42,7 @@ fn quality(quality: u8) -> Quality {
 
 fn train(quality: Quality, levels: Vec<Level>) -> Network {
     let targets = [(40, 32), (33, 47)].map(|(width, height)| Target::new(&scene(width, height)).unwrap());
-    let network = Network::new(Config { levels }, lambda(quality), 1).unwrap();
+    let network = Network::new(Config { levels, directions: 0 }, lambda(quality), 1).unwrap();
     let mut trainer = Trainer::new(network, targets.into(), Recipe::default());
     for step in 0..200 {
         trainer.step(step as f32 / 200.0);
@@ -98,7 +98,7 @@ fn with_latents(model: &[u8], file: &[u8], latent: fn(usize) -> i32) -> Vec<u8> 
     let (network, multiplier) = model.network(quality);
     let level = |count: usize| (0..count).map(latent).collect();
     let latents: Vec<Vec<i32>> = counts(network.config(), height, width).into_iter().map(level).collect();
-    with_payload(file, network.encode(height, width, multiplier, &latents).unwrap().0)
+    with_payload(file, network.encode(height, width, multiplier, &latents, &[]).unwrap().0)
 }
 
 fn with_payload(file: &[u8], payload: Vec<u8>) -> Vec<u8> {

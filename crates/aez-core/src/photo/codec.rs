@@ -3,7 +3,8 @@
 use std::{borrow::Cow, cell::RefCell, cmp::Ordering};
 
 use super::{
-    fit::{initial, optimize, rounded},
+    coefficients,
+    fit::{Point, initial, optimize, rounded},
     integer::IntegerNetwork,
     model::PhotoModel,
     network::Network,
@@ -129,16 +130,16 @@ impl AnalysedPhoto<'_> {
     /// Optimizes latents for some settings, with their network: those of a pyramid, or those that were found for other settings.
     fn fit(&self, settings: &Settings, network: &Network, found: Option<Found>) -> Found {
         let steps = network.level_steps();
-        let latents = match found {
+        let point = match found {
             Some(found) => {
-                let latents = found.rescaled(&steps);
+                let start = found.rescaled(&steps);
                 let steps = (self.steps / SEARCH_STEPS).max(FEWEST_SEARCH_STEPS);
-                optimize(network, &self.target, latents, SEARCH_START, steps)
+                optimize(network, &self.target, start, SEARCH_START, steps)
             }
             None => optimize(network, &self.target, initial(network, &self.target), 0.0, self.steps),
         };
         let trained = self.model.trained_quality(settings.quality);
-        Found { latents, steps, lambda: network.lambda(), trained }
+        Found { point, steps, lambda: network.lambda(), trained }
     }
 
     /// The network in floating point for some settings.
@@ -149,7 +150,12 @@ impl AnalysedPhoto<'_> {
     fn code(&self, settings: &Settings, found: &Found) -> Result<Payload> {
         let (network, multiplier) = self.model.network(settings.quality);
         let (height, width) = (self.target.rows() as u32, self.target.columns() as u32);
-        let (bytes, _) = network.encode(height, width, multiplier, &rounded(&found.latents))?;
+        let Point { latents, coefficients } = &found.point;
+        let mut coefficients = coefficients::coded(coefficients);
+        if !network.can_move(&coefficients) {
+            coefficients.clear();
+        }
+        let (bytes, _) = network.encode(height, width, multiplier, &rounded(latents), &coefficients)?;
         Ok(Payload { coder: Coder::Range, bytes })
     }
 }
@@ -170,10 +176,10 @@ impl Analysis for AnalysedPhoto<'_> {
     }
 }
 
-/// Latents with the steps of their levels, and the network and lambda that they were found for.
+/// Latents with the steps of their levels, coefficients, and the network and lambda that they were found for.
 #[derive(Clone)]
 struct Found {
-    latents: Vec<Vec<f32>>,
+    point: Point,
     steps: Vec<f32>,
     lambda: f32,
     /// The quality that their network was trained for.
@@ -181,12 +187,12 @@ struct Found {
 }
 
 impl Found {
-    /// The latents in other steps.
-    fn rescaled(mut self, steps: &[f32]) -> Vec<Vec<f32>> {
-        for ((latents, from), to) in self.latents.iter_mut().zip(&self.steps).zip(steps) {
+    /// The same with latents in other steps.
+    fn rescaled(mut self, steps: &[f32]) -> Point {
+        for ((latents, from), to) in self.point.latents.iter_mut().zip(&self.steps).zip(steps) {
             latents.iter_mut().for_each(|latent| *latent *= from / to);
         }
-        self.latents
+        self.point
     }
 
     /// How far another lambda is.
@@ -206,7 +212,7 @@ impl Analysis for SearchedPhoto<'_> {
         let network = self.photo.network(settings)?;
         let trained = self.photo.model.trained_quality(settings.quality);
         let mut kept = self.found.borrow_mut();
-        // The latents of another network mean something else.
+        // The latents and coefficients of another network mean something else.
         kept.sort_by(|a, b| {
             let key = |found: &Found| (found.trained != trained, found.distance(network.lambda()));
             key(a).partial_cmp(&key(b)).unwrap_or(Ordering::Equal)

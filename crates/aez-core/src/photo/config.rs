@@ -35,6 +35,17 @@ pub struct Level {
 pub struct Config {
     /// Levels from the finest to the coarsest. Level `i` has ceil(height / 2^i) rows and ceil(width / 2^i) columns.
     pub levels: Vec<Level>,
+    /// Directions in which each file can move the weights of the finer levels, up to 16. Ids of networks without them do not depend
+    /// on this field.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub directions: usize,
+}
+
+/// The largest number of directions.
+const MAX_DIRECTIONS: usize = 16;
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Default for Config {
@@ -63,7 +74,7 @@ impl Default for Config {
         };
         let second =
             Level { channels: 2, features: 10, hidden: 12, neighbours: 8, before: 3, coarser: 3, ..coarse };
-        Self { levels: vec![finest, second, coarse, coarse, coarse, coarse, coarse] }
+        Self { levels: vec![finest, second, coarse, coarse, coarse, coarse, coarse], directions: 0 }
     }
 }
 
@@ -82,6 +93,7 @@ impl Config {
         let guided = |pair: &[Level]| pair[0].guides <= pair[1].features;
         let is_unguided = self.levels.last().is_some_and(|coarsest| coarsest.guides == 0);
         (2..=10).contains(&self.levels.len())
+            && self.directions <= MAX_DIRECTIONS
             && self.levels.iter().all(within)
             && self.levels.windows(2).all(guided)
             && is_unguided

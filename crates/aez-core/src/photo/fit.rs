@@ -1,7 +1,8 @@
-//! The latents of one picture, found by the gradient of the decoder.
+//! The latents and coefficients of one picture, found by the gradient of the decoder.
 
 use super::{
     adam::{Adam, Decay},
+    coefficients::{self, Coefficients},
     integer::LATENT_LIMIT,
     network::{Network, initial_steps},
     objective,
@@ -13,45 +14,70 @@ use crate::{parallel::*, picture::Picture};
 /// How fast the averages of the latents' optimizer forget. With few steps, a short memory of the mean is better than the usual 0.9.
 pub(super) const DECAY: Decay = Decay { mean: 0.6, square: 0.99 };
 
+/// Steps for each update of the coefficients, whose derivatives take time.
+const STEPS_OF_COEFFICIENTS: usize = 4;
+/// Smaller pictures keep coefficients of 0: the bits for others would not pay.
+const MIN_MOVED_PIXELS: usize = 128 * 128;
+
 /// Latents of a picture, and what they cost.
 #[derive(Debug, Clone)]
 pub struct Fitted {
     /// For each level, the finest first: integers, `[channel][row][column]`.
     pub latents: Vec<Vec<i32>>,
+    /// For each direction of the network, in sixteenths.
+    pub coefficients: Vec<i32>,
     /// Bits for each pixel under the context model.
     pub bits_per_pixel: f64,
     /// Mean squared error of the pixels, red, green and blue in [0, 1].
     pub error: f64,
 }
 
+/// What is optimized for a picture.
+#[derive(Debug, Clone)]
+pub(super) struct Point {
+    /// For each level, the finest first: `[channel][row][column]`.
+    pub latents: Vec<Vec<f32>>,
+    /// For each direction of the network.
+    pub coefficients: Vec<f32>,
+}
+
 /// Latents of a picture after `steps` steps of optimization, from those of a Laplacian pyramid.
 #[must_use]
 pub fn fit(network: &Network, target: &Target, steps: usize) -> Fitted {
-    let latents = optimize(network, target, initial(network, target), 0.0, steps);
-    let (cost, _) = objective::measure(network, target, &latents);
-    Fitted { latents: rounded(&latents), bits_per_pixel: cost.bits_per_pixel(), error: cost.error }
+    let Point { latents, coefficients } = optimize(network, target, initial(network, target), 0.0, steps);
+    let coefficients = coefficients::coded(&coefficients);
+    let (cost, _) = objective::measure(&coefficients::moved(network, &coefficients), target, &latents);
+    let latents = rounded(&latents);
+    Fitted { latents, coefficients, bits_per_pixel: cost.bits_per_pixel(), error: cost.error }
 }
 
-/// Optimizes latents, for each level `[channel][row][column]`. The learning rate and the noise are those after a part of an
-/// optimization: from `done`, 0 to 1, to the end.
-pub(super) fn optimize(
-    network: &Network,
-    target: &Target,
-    mut latents: Vec<Vec<f32>>,
-    done: f32,
-    steps: usize,
-) -> Vec<Vec<f32>> {
+/// Optimizes latents and coefficients. The learning rate and the noise are those after a part of an optimization: from `done`, 0 to
+/// 1, to the end.
+pub(super) fn optimize(network: &Network, target: &Target, start: Point, done: f32, steps: usize) -> Point {
+    let Point { mut latents, coefficients } = start;
+    let mut coefficients = Coefficients::new(coefficients);
+    let is_moved = !coefficients.values.is_empty() && target.pixels() >= MIN_MOVED_PIXELS;
+    let mut weights = vec![0.0; if is_moved { network.parameters.len() } else { 0 }];
+    let mut moved = is_moved.then(|| network.moved(&coefficients.values));
     let mut adams: Vec<Adam> = latents.iter().map(|level| Adam::new(level.len())).collect();
     for step in 0..steps {
         let part = done + (1.0 - done) * step as f32 / steps as f32;
         let (rounded, slopes) = round(&latents, Rounding::at(part), step as u32);
-        let (_, mut gradients) = objective::gradient(network, target, &rounded, None);
+        let now = moved.as_ref().unwrap_or(network);
+        let is_update = is_moved && step % STEPS_OF_COEFFICIENTS == 0;
+        weights.fill(0.0);
+        let (_, mut gradients) =
+            objective::gradient(now, target, &rounded, is_update.then_some(&mut weights[..]));
         for (level, adam) in adams.iter_mut().enumerate() {
             through(&mut gradients[level], &slopes[level]);
             adam.update(&mut latents[level], &gradients[level], rate(part), DECAY, step as u32);
         }
+        if is_update {
+            coefficients.update(network, &weights, part, (step / STEPS_OF_COEFFICIENTS) as u32);
+            moved = Some(network.moved(&coefficients.values));
+        }
     }
-    latents
+    Point { latents, coefficients: coefficients.values }
 }
 
 /// Latents as they are coded.
@@ -60,19 +86,21 @@ pub(super) fn rounded(latents: &[Vec<f32>]) -> Vec<Vec<i32>> {
     latents.iter().map(|level| level.iter().map(integer).collect()).collect()
 }
 
-/// The picture that the network shows for latents of a target.
+/// The picture that the network shows for latents and coefficients of a target.
 #[must_use]
 pub fn render(network: &Network, target: &Target, fitted: &Fitted) -> Picture {
     let latents: Vec<Vec<f32>> =
         fitted.latents.iter().map(|level| level.iter().map(|&latent| latent as f32).collect()).collect();
-    let (_, planes) = objective::measure(network, target, &latents);
+    let moved = coefficients::moved(network, &fitted.coefficients);
+    let (_, planes) = objective::measure(&moved, target, &latents);
     Picture::from_rgb(target.columns() as u32, target.rows() as u32, to_rgb(&planes))
 }
 
-/// The latents that the optimization begins with.
-pub(super) fn initial(network: &Network, target: &Target) -> Vec<Vec<f32>> {
+/// What the optimization begins with.
+pub(super) fn initial(network: &Network, target: &Target) -> Point {
     let channels: Vec<usize> = network.config().levels.iter().map(|level| level.channels).collect();
-    target.pyramid(&channels, &initial_steps(network.lambda(), channels.len()))
+    let latents = target.pyramid(&channels, &initial_steps(network.lambda(), channels.len()));
+    Point { latents, coefficients: vec![0.0; network.config().directions] }
 }
 
 /// The learning rate of latents after a part of the optimization, 0 to 1, in steps of the latents.

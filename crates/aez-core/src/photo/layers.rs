@@ -109,6 +109,19 @@ impl Layers {
     }
 }
 
+/// Whether directions move a layer, or an array of parameters, with this name: those of the finer levels, where most weights have many
+/// positions to improve, but not the steps of latents.
+pub(super) fn has_directions(name: &str) -> bool {
+    let mut parts = name.split('.');
+    let (net, level) = (parts.next(), parts.next().and_then(|level| level.parse::<usize>().ok()));
+    let is_step = parts.next_back().is_some_and(|part| part == "scale" || part == "gain");
+    match (net, level) {
+        (Some("context"), Some(level)) => level <= 1,
+        (Some("synthesis"), Some(level)) => level <= 2 && !is_step,
+        _ => false,
+    }
+}
+
 /// Assigns places in the parameters.
 #[derive(Default)]
 struct Arrays {

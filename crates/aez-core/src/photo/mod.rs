@@ -10,9 +10,11 @@
 
 mod adam;
 mod codec;
+mod coefficients;
 mod config;
 mod context;
 mod fit;
+mod float_model;
 mod integer;
 mod laplace;
 mod layers;
@@ -33,6 +35,7 @@ mod train;
 
 pub use config::{Config, Level};
 pub use fit::{Fitted, fit, render};
+pub use float_model::read_float;
 pub use integer::IntegerNetwork;
 pub use model::{PhotoModel, Training};
 pub use network::Network;

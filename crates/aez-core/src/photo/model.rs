@@ -2,7 +2,8 @@
 //!
 //! A model file is a safetensors file. Its metadata have one entry, `aez`, which is a JSON object of [`Metadata`]. For each array of each
 //! network it has the tensors `K.NAME.weight` (I16, `[tap][output]`), `K.NAME.bias` (I32) and `K.NAME.shift` (U8), where `K` is the
-//! number of the network.
+//! number of the network. In a network with directions, some also have `K.NAME.direction` (I8, `[direction][tap + 1][output]`) and
+//! `K.NAME.exponent` (U8, `[kind][output]`).
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ use sha2::{Digest, Sha256};
 
 use super::{
     config::Config,
-    integer::{IntegerLayer, IntegerNetwork},
+    integer::{Directions, IntegerLayer, IntegerNetwork},
+    layers::has_directions,
     network::Network,
     quality::{lambda, multiplier},
 };
@@ -109,7 +111,9 @@ impl PhotoModel {
         }
         let read = |(index, entry): (usize, NetworkEntry)| {
             let quality = Quality::new(entry.quality).map_err(|e| Error::Model(e.to_string()))?;
-            let layer = |name: &str, outputs| read_layer(&tensors, &format!("{index}.{name}"), outputs);
+            let layer = |name: &str, outputs, has_directions| {
+                read_layer(&tensors, &format!("{index}.{name}"), outputs, has_directions)
+            };
             let network = IntegerNetwork::from_arrays(entry.config, layer)?;
             Ok(Entry { quality, network, training: entry.training })
         };
@@ -200,14 +204,23 @@ fn write(networks: &mut [Entry]) -> Result<Vec<u8>> {
     networks.sort_by_key(|entry| entry.quality.get());
     let mut tensors: BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)> = BTreeMap::new();
     for (index, Entry { network, .. }) in networks.iter().enumerate() {
-        for (name, layer) in network.arrays() {
-            let name = |part: &str| format!("{index}.{name}.{part}");
+        for (layer_name, layer) in network.arrays() {
+            let name = |part: &str| format!("{index}.{layer_name}.{part}");
             let shape = vec![layer.weights.len() / layer.outputs.max(1), layer.outputs];
             let weights = layer.weights.iter().flat_map(|x| x.to_le_bytes()).collect();
             let bias = layer.bias.iter().flat_map(|x| x.to_le_bytes()).collect();
             tensors.insert(name("weight"), (Dtype::I16, shape, weights));
             tensors.insert(name("bias"), (Dtype::I32, vec![layer.outputs], bias));
             tensors.insert(name("shift"), (Dtype::U8, vec![layer.outputs], layer.shifts.clone()));
+            let count = network.config().directions;
+            if count > 0 && has_directions(&layer_name) {
+                let Directions { values, exponents } = &layer.directions;
+                let shape = vec![count, values.len() / (count * layer.outputs).max(1), layer.outputs];
+                let values = values.iter().map(|value| value.cast_unsigned()).collect();
+                tensors.insert(name("direction"), (Dtype::I8, shape, values));
+                let shape = vec![exponents.len() / layer.outputs.max(1), layer.outputs];
+                tensors.insert(name("exponent"), (Dtype::U8, shape, exponents.clone()));
+            }
         }
     }
     let entry = |Entry { quality, network, training }: &Entry| NetworkEntry {
@@ -228,18 +241,23 @@ fn write(networks: &mut [Entry]) -> Result<Vec<u8>> {
     PhotoModel::from_bytes(&bytes).map(|_| bytes)
 }
 
-fn foreign(e: safetensors::SafeTensorError) -> Error {
+pub(super) fn foreign(e: safetensors::SafeTensorError) -> Error {
     Error::Model(format!("it is not a complete safetensors file ({e})"))
 }
 
 /// The entry `aez` of a model file's metadata.
-fn metadata(bytes: &[u8]) -> Result<String> {
+pub(super) fn metadata(bytes: &[u8]) -> Result<String> {
     let (_, index) = SafeTensors::read_metadata(bytes).map_err(foreign)?;
     let text = index.metadata().as_ref().and_then(|entries| entries.get("aez").cloned());
     text.ok_or_else(|| Error::Model("its metadata have no entry `aez`".into()))
 }
 
-fn read_layer(tensors: &SafeTensors<'_>, name: &str, outputs: usize) -> Result<IntegerLayer> {
+fn read_layer(
+    tensors: &SafeTensors<'_>,
+    name: &str,
+    outputs: usize,
+    has_directions: bool,
+) -> Result<IntegerLayer> {
     let read = |part: &str, wanted: Dtype| {
         let name = format!("{name}.{part}");
         match tensors.tensor(&name) {
@@ -250,11 +268,18 @@ fn read_layer(tensors: &SafeTensors<'_>, name: &str, outputs: usize) -> Result<I
     };
     let weights = read("weight", Dtype::I16)?;
     let bias = read("bias", Dtype::I32)?;
+    let directions = if has_directions {
+        let values = read("direction", Dtype::I8)?.into_iter().map(u8::cast_signed).collect();
+        Directions { values, exponents: read("exponent", Dtype::U8)? }
+    } else {
+        Directions::default()
+    };
     Ok(IntegerLayer {
         outputs,
         weights: weights.as_chunks().0.iter().map(|bytes| i16::from_le_bytes(*bytes)).collect(),
         bias: bias.as_chunks().0.iter().map(|bytes| i32::from_le_bytes(*bytes)).collect(),
         shifts: read("shift", Dtype::U8)?,
+        directions,
     })
 }
 
@@ -270,6 +295,9 @@ fn identify(networks: &[Entry]) -> ModelId {
             layer.weights.iter().for_each(|weight| hash.update(weight.to_le_bytes()));
             layer.bias.iter().for_each(|bias| hash.update(bias.to_le_bytes()));
             hash.update(&layer.shifts);
+            let Directions { values, exponents } = &layer.directions;
+            values.iter().for_each(|value| hash.update(value.to_le_bytes()));
+            hash.update(exponents);
         }
     }
     let digest = hash.finalize();

@@ -1,11 +1,13 @@
 //! The network with its weights.
 
+use std::ops::Range;
+
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
     config::Config,
-    layers::{ContextNet, Layer, Layers, SynthesisNet},
+    layers::{ContextNet, Layer, Layers, SynthesisNet, has_directions},
     synthesis::step,
 };
 use crate::error::{Error, Result};
@@ -16,12 +18,16 @@ pub struct Network {
     config: Config,
     pub(super) layers: Layers,
     pub(super) parameters: Vec<f32>,
+    /// `[direction][parameter]`; 0 where there are none, see [`has_directions`].
+    pub(super) directions: Vec<f32>,
     lambda: f32,
     pub(super) steps: Vec<f32>,
 }
 
 /// Initial steps of the latents at the finest level, in units of the root of the Lagrange multiplier.
 const FIRST_STEP: f32 = 2.94;
+/// Bound of random directions.
+const FIRST_DIRECTION: f32 = 3e-3;
 /// Initial steps of a level relative to the finer one.
 const STEP_RATIO: f32 = 0.55;
 
@@ -44,7 +50,9 @@ impl Network {
         for net in &layers.synthesis {
             initialize_synthesis(net, &mut parameters, &mut rng);
         }
-        Ok(Self::assemble(config, layers, parameters, lambda))
+        let mut network = Self::assemble(config, layers, parameters, lambda);
+        network.draw_directions(&mut rng);
+        Ok(network)
     }
 
     /// A network with given weights, in the order of [`Network::parameters`].
@@ -73,9 +81,65 @@ impl Network {
         Ok(Self { steps, ..Self::from_parameters(config, lambda, parameters)? })
     }
 
+    /// Without directions, as those of [`Network::with_directions`] that are all 0.
     fn assemble(config: Config, layers: Layers, parameters: Vec<f32>, lambda: f32) -> Self {
         let steps = initial_steps(lambda, config.levels.len());
-        Self { config, layers, parameters, lambda, steps }
+        let directions = vec![0.0; config.directions * parameters.len()];
+        Self { config, layers, parameters, directions, lambda, steps }
+    }
+
+    /// The network with other directions: for each, a change of each of [`Network::parameters`].
+    ///
+    /// # Errors
+    /// [`Error::Model`] for directions that the network cannot have.
+    pub fn with_directions(self, directions: Vec<f32>) -> Result<Self> {
+        let is_complete = directions.len() == self.directions.len();
+        let fits = |(name, range): &(String, Range<usize>)| {
+            let mut rows = directions.chunks_exact(self.parameters.len());
+            rows.all(|row| {
+                let bound = if has_directions(name) { f32::MAX } else { 0.0 };
+                row[range.clone()].iter().all(|value| value.abs() <= bound)
+            })
+        };
+        if is_complete && self.layers.arrays.iter().all(fits) {
+            return Ok(Self { directions, ..self });
+        }
+        Err(Error::Model(format!("{} numbers are no directions of {:?}", directions.len(), self.config)))
+    }
+
+    /// The network with some random directions instead of its own.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for more directions than a network can have.
+    pub fn with_random_directions(self, count: usize, seed: u64) -> Result<Self> {
+        let config = Config { directions: count, ..self.config };
+        let network = Self::with_steps(config, self.lambda, self.parameters, self.steps);
+        let mut network = network?;
+        network.draw_directions(&mut ChaCha8Rng::seed_from_u64(seed));
+        Ok(network)
+    }
+
+    fn draw_directions(&mut self, rng: &mut ChaCha8Rng) {
+        for row in self.directions.chunks_exact_mut(self.parameters.len()) {
+            for (_, range) in self.layers.arrays.iter().filter(|(name, _)| has_directions(name)) {
+                let bound = FIRST_DIRECTION;
+                row[range.clone()].iter_mut().for_each(|to| *to = rng.random_range(-bound..=bound));
+            }
+        }
+    }
+
+    /// The network whose weights coefficients, one for each direction, have moved. It has no directions of its own.
+    #[must_use]
+    pub fn moved(&self, coefficients: &[f32]) -> Self {
+        let mut parameters = self.parameters.clone();
+        let rows = self.directions.chunks_exact(parameters.len());
+        for (row, coefficient) in rows.zip(coefficients) {
+            parameters.iter_mut().zip(row).for_each(|(to, from)| *to += coefficient * from);
+        }
+        let Self { layers, steps, lambda, .. } = self;
+        let config = Config { levels: self.config.levels.clone(), directions: 0 };
+        let (layers, steps) = (layers.clone(), steps.clone());
+        Self { config, layers, parameters, directions: Vec::new(), lambda: *lambda, steps }
     }
 
     /// The sizes.

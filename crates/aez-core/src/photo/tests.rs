@@ -4,6 +4,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
+    coefficients,
     config::{Config, Level},
     fit::{fit, initial},
     network::Network,
@@ -31,7 +32,7 @@ pub(super) fn small_network() -> Network {
         Level { channels: 2, features: 4, hidden: 5, guides: 3, ..level },
         Level { channels: 5, features: 6, hidden: 7, guides: 0, ..level },
     ];
-    let network = Network::new(Config { levels }, 0.01, 1).unwrap();
+    let network = Network::new(Config { levels, directions: 0 }, 0.01, 1).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let parameters = network.parameters().iter().map(|x| x + rng.random_range(-0.1..0.1)).collect();
     Network::from_parameters(network.config().clone(), 0.01, parameters).unwrap()
@@ -55,7 +56,7 @@ fn loss(network: &Network, target: &Target, latents: &[Vec<f32>]) -> f64 {
 /// Latents that are not integers.
 fn latents(network: &Network, target: &Target) -> Vec<Vec<f32>> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let mut latents = initial(network, target);
+    let mut latents = initial(network, target).latents;
     latents.iter_mut().flatten().for_each(|x| *x = x.clamp(-4.0, 4.0) + rng.random_range(-0.3..0.3));
     latents
 }
@@ -101,6 +102,25 @@ fn gradients_are_those_of_the_loss() {
                 loss(&moved, &target, &latents)
             });
         }
+    }
+}
+
+#[test]
+fn gradients_of_coefficients_are_those_of_the_loss() {
+    let network = small_network().with_random_directions(2, 3).unwrap();
+    let directions = network.directions.iter().map(|x| 10.0 * x).collect();
+    let network = network.with_directions(directions).unwrap();
+    let target = Target::new(&picture(37, 29)).unwrap();
+    let (latents, at) = (latents(&network, &target), [0.5, -1.0]);
+    let moved = network.moved(&at);
+    let mut weights = vec![0.0; network.parameters().len()];
+    objective::gradient(&moved, &target, &latents, Some(&mut weights));
+    for (index, derivative) in coefficients::gradient(&network, &weights).into_iter().enumerate() {
+        check(&format!("coefficient {index}"), derivative.into(), |distance| {
+            let mut at = at;
+            at[index] += 10.0 * distance;
+            loss(&network.moved(&at), &target, &latents) / 10.0
+        });
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     adam::{Adam, Decay},
-    fit::{self, DECAY, half_cosine, initial, round, through},
+    fit::{self, DECAY, Point, half_cosine, initial, round, through},
     network::Network,
     objective::{self, Cost},
     quantize::Rounding,
@@ -200,7 +200,7 @@ impl Trainer {
 
 impl Example {
     fn new(network: &Network, target: Target) -> Self {
-        let latents = initial(network, &target);
+        let Point { latents, .. } = initial(network, &target);
         let adams = latents.iter().map(|level| Adam::new(level.len())).collect();
         Self { target, latents, adams, updates: 0, age: 0 }
     }

@@ -38,6 +38,9 @@ impl Recipe {
                 let level: &mut Level = level.ok_or(format!("{change}: there is no such level"))?;
                 *level = set(level, field, text)?;
             }
+            None if field == "directions" => {
+                recipe.config.directions = serde_json::from_str(text).map_err(invalid)?;
+            }
             None if field == "pool" => recipe.pool = serde_json::from_str(text).map_err(invalid)?,
             None if field == "edge" => recipe.edge = serde_json::from_str(text).map_err(invalid)?,
             None if field == "levels" => {
@@ -82,14 +85,24 @@ mod tests {
     #[test]
     fn fields_are_set_by_name() {
         let recipe = Recipe::default();
-        let changed = ["batch=1", "rate=1e-3", "pool=9", "0.wide=false", "6.features=3", "levels=5"]
-            .iter()
-            .fold(recipe, |recipe, change| recipe.with(change).unwrap());
+        let changed =
+            ["batch=1", "rate=1e-3", "pool=9", "0.wide=false", "6.features=3", "levels=5", "directions=4"]
+                .iter()
+                .fold(recipe, |recipe, change| recipe.with(change).unwrap());
         assert_eq!((changed.steps.batch, changed.steps.rate, changed.pool), (1, 1e-3, 9));
         assert!(!changed.config.levels[0].wide && changed.config.levels.len() == 5);
-        for wrong in
-            ["batch", "batch=0", "batch=x", "9.wide=true", "0.width=1", "0.features=0", "rate=0", "x=1"]
-        {
+        assert_eq!(changed.config.directions, 4);
+        for wrong in [
+            "batch",
+            "batch=0",
+            "batch=x",
+            "9.wide=true",
+            "0.width=1",
+            "0.features=0",
+            "rate=0",
+            "x=1",
+            "directions=17",
+        ] {
             assert!(changed.with(wrong).is_err(), "{wrong}");
         }
     }

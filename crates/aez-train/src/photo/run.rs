@@ -7,7 +7,7 @@ use std::{
 
 use aez_core::{
     Quality,
-    photo::{Network, PhotoModel, Target, Trainer, Training, fit, lambda, render},
+    photo::{Network, PhotoModel, Target, Trainer, Training, fit, lambda, read_float, render},
     picture::Picture,
 };
 use aez_image::{PictureFormat, encode, write_atomically};
@@ -40,8 +40,11 @@ pub struct Options {
     /// Seed of all random numbers. Default 1.
     pub seed: u64,
     /// A model file and its name. The run starts from its network for the quality, and its other networks stay in the new model file.
-    /// The sizes of that network replace those of the recipe. Default none.
+    /// The file of a network in floating point will do, too, if it is for the same quality. The sizes of the network replace those of
+    /// the recipe; directions of the recipe are added to a network that has none. Default none.
     pub init: Option<(String, Vec<u8>)>,
+    /// A model file whose other networks are kept in the new one, instead of those of `init`. Default none.
+    pub into: Option<Vec<u8>>,
     /// Whether to continue from the checkpoint of an interrupted run. Default false.
     pub resume: bool,
     /// Steps between two rows of the log. Default 5000.
@@ -62,6 +65,7 @@ impl Options {
             out: out.into(),
             seed: 1,
             init: None,
+            into: None,
             resume: false,
             measure_every: 5000,
             checkpoint_every: Duration::from_secs(300),
@@ -137,7 +141,8 @@ impl<'a> Run<'a> {
     fn part(&self) -> f64 {
         match self.options.budget {
             Some(budget) => self.seconds() / budget.as_secs_f64().max(1e-9),
-            None => f64::from(self.trainer.steps()) / f64::from(self.options.steps.max(1)),
+            None if self.options.steps == 0 => 1.0,
+            None => f64::from(self.trainer.steps()) / f64::from(self.options.steps),
         }
     }
 
@@ -224,7 +229,7 @@ impl<'a> Run<'a> {
             self.measure(report)?;
         }
         self.save()?;
-        let Options { quality, seed, init, .. } = self.options;
+        let Options { quality, seed, .. } = self.options;
         let training = Training {
             program: format!("aez {}", env!("CARGO_PKG_VERSION")),
             trained_on: self.crops.summary().to_vec(),
@@ -235,8 +240,8 @@ impl<'a> Run<'a> {
             init: self.progress.init.clone(),
         };
         let network = self.trainer.network();
-        let bytes = match init {
-            Some((_, bytes)) => PhotoModel::from_bytes(bytes)?.with(*quality, network, training)?,
+        let bytes = match base(self.options)? {
+            Some(model) => model.with(*quality, network, training)?,
             None => PhotoModel::of(*quality, network, training)?,
         };
         Ok(write_atomically(&self.options.out, &bytes)?)
@@ -246,11 +251,10 @@ impl<'a> Run<'a> {
 /// The state of a run before its first step.
 fn start(crops: &Crops, options: &Options) -> Result<(Progress, Trainer)> {
     let Options { quality, recipe, seed, .. } = options;
+    // A model that cannot be added to should be noticed before the training.
+    base(options)?;
     let (network, init) = match &options.init {
-        Some((name, bytes)) => {
-            let network = PhotoModel::from_bytes(bytes)?.float_network(*quality, 1.0)?;
-            (network, name.clone())
-        }
+        Some((name, bytes)) => (initial(bytes, options)?, name.clone()),
         None => (Network::new(recipe.config.clone(), lambda(*quality), *seed)?, "random".into()),
     };
     let numbers: Vec<u64> = (0..recipe.pool as u64).collect();
@@ -268,6 +272,32 @@ fn start(crops: &Crops, options: &Options) -> Result<(Progress, Trainer)> {
         losses: (0.0, 0),
     };
     Ok((progress, trainer))
+}
+
+/// The network of a file that a run starts from.
+fn initial(bytes: &[u8], options: &Options) -> Result<Network> {
+    let Options { quality, recipe, seed, .. } = options;
+    let network = match read_float(bytes)? {
+        Some((of, network)) if of == *quality => network,
+        Some((of, _)) => {
+            return Err(Error::misuse(format!("the network to start from is for quality {}", of.get())));
+        }
+        None => PhotoModel::from_bytes(bytes)?.float_network(*quality, 1.0)?,
+    };
+    match (network.config().directions, recipe.config.directions) {
+        (0, added) if added > 0 => Ok(network.with_random_directions(added, *seed)?),
+        _ => Ok(network),
+    }
+}
+
+/// The model that the network is added to, if there is one.
+fn base(options: &Options) -> Result<Option<PhotoModel>> {
+    let init = options.init.as_ref().map(|(_, bytes)| bytes);
+    match (&options.into, init) {
+        (Some(bytes), _) => Ok(Some(PhotoModel::from_bytes(bytes)?)),
+        (None, Some(bytes)) if read_float(bytes)?.is_none() => Ok(Some(PhotoModel::from_bytes(bytes)?)),
+        _ => Ok(None),
+    }
 }
 
 fn targets(crops: &Crops, seed: u64, numbers: &[u64]) -> Result<Vec<Target>> {

@@ -1,7 +1,10 @@
 //! Latents to bytes, and bytes to latents and pixels.
 
+use std::borrow::Cow;
+
 use super::{
     super::{config::PASSES, layers::ContextNet, rows::Rows},
+    directions::COEFFICIENT_LIMIT,
     layer::LATENT_LIMIT,
     network::{ContextLayers, IntegerNetwork},
     predict::{self, CHUNK, predict},
@@ -9,7 +12,7 @@ use super::{
     tables::{SCALES, Tables},
 };
 use crate::{
-    entropy::{RangeDecoder, RangeEncoder},
+    entropy::{Frequencies, RangeDecoder, RangeEncoder},
     error::{Error, Result},
     limits::Limits,
     parallel::{join, on_pool},
@@ -28,15 +31,18 @@ pub(super) struct Position {
 impl IntegerNetwork {
     /// Codes the latents of a picture, for each level `[channel][row][column]`, the finest level first. Returns the bytes and the
     /// pixels that they decode to, red, green and blue of each. `multiplier` is the factor of the network's steps, in units of 2^-12.
+    /// `coefficients`, in sixteenths, move the weights along the directions of the network: one for each, or none, as if all were 0.
     ///
     /// # Errors
-    /// [`Error::Misuse`] for latents that are not those of a picture of this size, or out of range.
+    /// [`Error::Misuse`] for latents that are not those of a picture of this size, and for latents and coefficients out of range;
+    /// [`Error::Damaged`] for coefficients that make weights or sums too large.
     pub fn encode(
         &self,
         height: u32,
         width: u32,
         multiplier: u32,
         latents: &[Vec<i32>],
+        coefficients: &[i32],
     ) -> Result<(Vec<u8>, Vec<u8>)> {
         let sizes = self.sizes(height, width);
         let is_complete = latents.len() == sizes.len()
@@ -48,9 +54,18 @@ impl IntegerNetwork {
         if !is_complete || latents.iter().flatten().any(|latent| latent.abs() > LATENT_LIMIT) {
             return Err(Error::Misuse(format!("not the latents of a picture of {width}x{height} pixels")));
         }
+        let directions = self.config().directions;
+        let is_possible = coefficients.is_empty() || coefficients.len() == directions;
+        if !is_possible || coefficients.iter().any(|c| c.abs() > COEFFICIENT_LIMIT) {
+            return Err(Error::Misuse(format!("not the coefficients of {directions} directions")));
+        }
+        let network = self.moved(coefficients)?;
         let tables = Tables::get();
         let mut encoder = RangeEncoder::new();
-        let pixels = self.run(&sizes, multiplier, |at| {
+        if directions > 0 {
+            tables.put_coefficients(&mut encoder, coefficients);
+        }
+        let pixels = network.run(&sizes, multiplier, |at| {
             let latent = latents[at.level][at.place];
             tables.put(&mut encoder, latent, at.location, at.scale);
             Ok(latent as i16)
@@ -70,10 +85,10 @@ impl IntegerNetwork {
         bytes: &[u8],
         limits: &Limits,
     ) -> Result<Vec<u8>> {
-        limits.check_memory(self.memory(height, width))?;
-        let tables = Tables::get();
-        let mut decoder = RangeDecoder::new(bytes);
-        let pixels = self.run(&self.sizes(height, width), multiplier, |at| {
+        let sizes = self.checked_sizes(height, width, limits)?;
+        let (tables, mut decoder) = (Tables::get(), RangeDecoder::new(bytes));
+        let network = self.take_moved(|table, likely| decoder.take_near(table, likely))?;
+        let pixels = network.run(&sizes, multiplier, |at| {
             tables.take(|table, likely| decoder.take_near(table, likely), at.location, at.scale)
         })?;
         decoder.finish()?;
@@ -107,7 +122,8 @@ impl IntegerNetwork {
             let now = inputs(level + 1).max(coding).max(synthesis);
             inputs(level).saturating_add(result(level + 1)).saturating_add(now)
         };
-        sizes.iter().enumerate().map(held).max().unwrap_or(0)
+        let levels = sizes.iter().enumerate().map(held).max().unwrap_or(0);
+        levels.saturating_add(self.moved_memory())
     }
 
     /// Number of features of a level that the context model of the finer level reads.
@@ -121,6 +137,28 @@ impl IntegerNetwork {
         let size =
             |level: usize| ((height as usize).div_ceil(1 << level), (width as usize).div_ceil(1 << level));
         (0..self.config().levels.len()).map(size).collect()
+    }
+
+    /// Rows and columns of each level, if the limits allow to decode them.
+    pub(super) fn checked_sizes(
+        &self,
+        height: u32,
+        width: u32,
+        limits: &Limits,
+    ) -> Result<Vec<(usize, usize)>> {
+        limits.check_memory(self.memory(height, width))?;
+        Ok(self.sizes(height, width))
+    }
+
+    /// Decodes what comes before all latents by `next`, as [`Tables::take`] does: the network that they are decoded with.
+    pub(super) fn take_moved(
+        &self,
+        next: impl FnMut(&Frequencies, i32) -> Result<i32>,
+    ) -> Result<Cow<'_, Self>> {
+        match self.config().directions {
+            0 => Ok(Cow::Borrowed(self)),
+            count => self.moved(&Tables::get().take_coefficients(count, next)?),
+        }
     }
 
     /// Runs the network, and returns the pixels. `latent` returns each latent, in the order in which they are coded.

@@ -1,8 +1,11 @@
 //! Layers with integer weights.
 
-use super::super::{
-    layers::Tap,
-    rows::{MARGIN, Rows},
+use super::{
+    super::{
+        layers::Tap,
+        rows::{MARGIN, Rows},
+    },
+    directions::Directions,
 };
 use crate::{
     error::{Error, Result},
@@ -31,6 +34,7 @@ pub(in super::super) struct IntegerLayer {
     pub weights: Vec<i16>,
     pub bias: Vec<i32>,
     pub shifts: Vec<u8>,
+    pub directions: Directions,
 }
 
 /// What a tap of a layer reads.
@@ -44,7 +48,14 @@ pub(in super::super) enum Source {
 impl IntegerLayer {
     /// A layer without outputs.
     pub fn empty() -> Self {
-        Self { outputs: 0, weights: Vec::new(), bias: Vec::new(), shifts: Vec::new() }
+        let (weights, bias, shifts) = (Vec::new(), Vec::new(), Vec::new());
+        Self { outputs: 0, weights, bias, shifts, directions: Directions::default() }
+    }
+
+    pub fn without_directions(&self) -> Self {
+        let Self { outputs, weights, bias, shifts, .. } = self;
+        let (weights, bias, shifts) = (weights.clone(), bias.clone(), shifts.clone());
+        Self { outputs: *outputs, weights, bias, shifts, directions: Directions::default() }
     }
 
     /// Checks that no sum exceeds 32 bits. `sources` are those of the taps.
@@ -52,7 +63,7 @@ impl IntegerLayer {
     /// # Errors
     /// [`Error::Model`] if one might.
     pub fn check(&self, sources: &[Source], name: &str) -> Result<()> {
-        let Self { outputs, weights, bias, shifts } = self;
+        let Self { outputs, weights, bias, shifts, .. } = self;
         let is_complete = bias.len() == *outputs && shifts.len() == *outputs;
         if !is_complete || weights.len() != sources.len() * outputs {
             return Err(Error::Model(format!("layer {name} has the wrong size")));
@@ -71,27 +82,42 @@ impl IntegerLayer {
     }
 
     /// Rounds a layer in floating point, `[tap][output]`, to integers. Output `o` gets `fraction[o]` fractional bits, and as many bits
-    /// of precision as the weights and their sums allow.
-    pub fn round(weights: &[f64], bias: &[f64], sources: &[Source], fractions: &[u32]) -> Self {
+    /// of precision as the weights and their sums allow, where each weight and, after them, each bias may move by its `reach`. An empty
+    /// `reach` is 0.
+    pub fn round(
+        weights: &[f64],
+        bias: &[f64],
+        sources: &[Source],
+        fractions: &[u32],
+        reach: &[f64],
+    ) -> Self {
         let outputs = bias.len();
         let mut layer = Self {
             outputs,
             weights: vec![0; weights.len()],
             bias: vec![0; outputs],
             shifts: vec![0; outputs],
+            directions: Directions::default(),
         };
         for output in 0..outputs {
+            let room = |scale: f64| -> Vec<f64> {
+                let units = sources.iter().map(|source| source.unit()).chain([1.0]);
+                let reach = reach[output..].iter().step_by(outputs);
+                reach.zip(units).map(|(reach, unit)| reach * scale / unit).collect()
+            };
             for shift in (0..=MAX_SHIFT).rev() {
                 let scale = f64::from(fractions[output] + u32::from(shift)).exp2();
                 let rounded: Vec<f64> = sources
                     .iter()
                     .enumerate()
-                    .map(|(tap, &source)| (weights[tap * outputs + output] * scale / unit(source)).round())
+                    .map(|(tap, &source)| (weights[tap * outputs + output] * scale / source.unit()).round())
                     .collect();
                 let half = if shift > 0 { 1_i64 << (shift - 1) } else { 0 };
                 let start = (bias[output] * scale).round() + half as f64;
                 let sum: f64 = rounded.iter().zip(sources).map(|(w, &s)| w.abs() * bound(s) as f64).sum();
-                let fits = is_short(&rounded, sources) && sum + start.abs() <= MAX_SUM as f64;
+                let fits = is_short(&rounded, sources)
+                    && sum + start.abs() <= MAX_SUM as f64
+                    && (reach.is_empty() || has_room(&rounded, start, sources, &room(scale)));
                 if fits || shift == 0 {
                     for (tap, weight) in rounded.into_iter().enumerate() {
                         layer.weights[tap * outputs + output] = weight as i16;
@@ -105,24 +131,22 @@ impl IntegerLayer {
         layer
     }
 
-    /// The weights in floating point, for outputs with `fraction` fractional bits.
-    pub fn float_weights(&self, sources: &[Source], fraction: u32) -> Vec<f32> {
-        let weight = |(index, &weight): (usize, &i16)| {
-            let output = index % self.outputs;
-            let scale = f64::from(fraction + u32::from(self.shifts[output])).exp2();
-            (f64::from(weight) * unit(sources[index / self.outputs]) / scale) as f32
-        };
-        self.weights.iter().enumerate().map(weight).collect()
-    }
-
-    /// The biases in floating point.
-    pub fn float_bias(&self, fraction: u32) -> Vec<f32> {
+    /// The biases without what rounds the shifted sums.
+    pub fn float_bias(&self) -> impl Iterator<Item = f64> {
         let bias = |(&bias, &shift): (&i32, &u8)| {
             let half = if shift > 0 { 1_i64 << (shift - 1) } else { 0 };
-            ((i64::from(bias) - half) as f64 / f64::from(fraction + u32::from(shift)).exp2()) as f32
+            (i64::from(bias) - half) as f64
         };
-        self.bias.iter().zip(&self.shifts).map(bias).collect()
+        self.bias.iter().zip(&self.shifts).map(bias)
     }
+}
+
+/// Whether the weights and the bias of one output may move by `room`.
+fn has_room(weights: &[f64], bias: f64, sources: &[Source], room: &[f64]) -> bool {
+    let farthest = weights.iter().zip(room).map(|(weight, room)| weight.abs() + room);
+    let is_short = farthest.clone().all(|weight| weight <= f64::from(i16::MAX));
+    let sum: f64 = farthest.zip(sources).map(|(weight, &source)| weight * bound(source) as f64).sum();
+    is_short && sum + bias.abs() + room[weights.len()] <= MAX_SUM as f64
 }
 
 /// Whether the weights of one output have few bits; see [`LARGEST_ROUNDED`].
@@ -145,10 +169,13 @@ fn bound(source: Source) -> i64 {
     }
 }
 
-fn unit(source: Source) -> f64 {
-    match source {
-        Source::Latent => 1.0,
-        Source::Value(fraction) => f64::from(fraction).exp2(),
+impl Source {
+    /// What the whole number 1 is read as.
+    pub fn unit(self) -> f64 {
+        match self {
+            Self::Latent => 1.0,
+            Self::Value(fraction) => f64::from(fraction).exp2(),
+        }
     }
 }
 

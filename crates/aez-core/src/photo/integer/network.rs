@@ -1,30 +1,18 @@
 //! The layers of a network with integer weights.
 
-use std::ops::Range;
+use std::borrow::Cow;
 
 use super::{
     super::{
         config::Config,
-        layers::{ContextNet, Layer, Layers, SynthesisNet, Tap},
+        layers::{ContextNet, Layers, SynthesisNet, Tap},
         network::Network,
         quality::UNCHANGED,
-        synthesis::step,
     },
-    layer::{IntegerLayer, Ready, Source},
+    layer::{IntegerLayer, Ready},
+    plan::{Plan, plans},
 };
 use crate::error::{Error, Result};
-
-/// Fractional bits of the hidden values of a level's context model: latents of coarse levels are large.
-fn hidden_bits(level: usize) -> u32 {
-    9 - level.min(4) as u32
-}
-
-/// Fractional bits of the features of the synthesis network.
-const FEATURE: u32 = 13;
-/// Fractional bits of luma and chroma, whose full range is 1.
-pub(super) const PICTURE: u32 = 13;
-/// Fractional bits of locations.
-const LOCATION: u32 = 4;
 
 /// A network of the photo family in integer arithmetic. No input makes its sums overflow.
 #[derive(Debug, Clone)]
@@ -56,42 +44,32 @@ pub(super) struct SynthesisLayers {
     pub carry: Ready,
 }
 
-/// What an integer layer is made of: its name, and what each of its taps reads.
-struct Plan {
-    name: String,
-    sources: Vec<Source>,
-    outputs: usize,
-}
-
 impl IntegerNetwork {
     /// The network with rounded weights.
     ///
     /// # Errors
     /// [`Error::Model`] for weights that are too large for integers.
     pub fn new(network: &Network) -> Result<Self> {
-        let layers = &network.layers;
-        let mut arrays = Vec::new();
-        for (level, nets) in layers.contexts.iter().enumerate() {
-            let guides = layers.planes[level].guides;
-            nets.iter()
-                .for_each(|net| arrays.extend(round_context(network, net, guides, hidden_bits(level))));
-        }
-        for (level, net) in layers.synthesis.iter().enumerate() {
-            arrays.extend(round_synthesis(network, net, network.steps[level]));
-        }
+        let mut steps = network.level_steps().into_iter();
+        let plans = plans(&network.layers);
+        let arrays = plans.iter().map(|plan| plan.round(network, &mut steps)).collect::<Result<_>>()?;
         Self::from_layers(network.config().clone(), arrays)
     }
 
-    /// A network whose layers are returned by `layer` for their name and number of outputs.
+    /// A network whose layers are returned by `layer` for their name, their number of outputs, and whether they have directions.
     pub(in super::super) fn from_arrays(
         config: Config,
-        layer: impl Fn(&str, usize) -> Result<IntegerLayer>,
+        layer: impl Fn(&str, usize, bool) -> Result<IntegerLayer>,
     ) -> Result<Self> {
         if !config.is_valid() {
             return Err(Error::Model(format!("no network has the sizes {config:?}")));
         }
         let plans = plans(&Layers::new(&config));
-        let arrays = plans.iter().map(|plan| layer(&plan.name, plan.outputs)).collect::<Result<_>>()?;
+        let read = |plan: &Plan| {
+            let has_directions = config.directions > 0 && plan.has_directions;
+            layer(&plan.name, plan.outputs, has_directions)
+        };
+        let arrays = plans.iter().map(read).collect::<Result<_>>()?;
         Self::from_layers(config, arrays)
     }
 
@@ -100,25 +78,26 @@ impl IntegerNetwork {
         plans(&self.layers).into_iter().map(|plan| plan.name).zip(&self.arrays)
     }
 
+    /// The layers, to be broken.
+    #[cfg(test)]
+    pub(super) fn arrays_mut(&mut self) -> impl Iterator<Item = &mut IntegerLayer> {
+        self.arrays.iter_mut()
+    }
+
     /// The network in floating point, with steps that are changed by a factor in units of 2^-12.
     ///
     /// # Errors
     /// [`Error::Model`] for a `lambda` that no network has.
     pub(in super::super) fn to_network(&self, lambda: f32, multiplier: u32) -> Result<Network> {
-        let mut parameters = vec![0.0; self.layers.parameters()];
-        for (level, nets) in self.layers.contexts.iter().enumerate() {
-            let (guides, bits) = (self.layers.planes[level].guides, hidden_bits(level));
-            for (net, ready) in nets.iter().zip(&self.contexts[level]) {
-                restore_context(net, ready, guides, bits, &mut parameters);
-            }
-        }
+        let count = self.layers.parameters();
+        let (mut parameters, mut directions) = (vec![0.0; count], vec![0.0; count * self.config.directions]);
         let factor = multiplier as f32 / UNCHANGED as f32;
         let mut steps = Vec::new();
-        for (net, ready) in self.layers.synthesis.iter().zip(&self.synthesis) {
-            restore_synthesis(net, ready, &mut parameters);
-            steps.push(factor * ready.scale.float_weights(&[Source::Latent], PICTURE)[0]);
+        for (plan, layer) in plans(&self.layers).iter().zip(&self.arrays) {
+            plan.restore(layer, &mut parameters, &mut directions);
+            steps.extend(plan.step(layer).map(|step| factor * step));
         }
-        Network::with_steps(self.config.clone(), lambda, parameters, steps)
+        Network::with_steps(self.config.clone(), lambda, parameters, steps)?.with_directions(directions)
     }
 
     /// A network of given layers, in the order of [`plans`].
@@ -133,10 +112,19 @@ impl IntegerNetwork {
                 return Err(Error::Model(format!("layer {} has {} outputs", plan.name, layer.outputs)));
             }
             layer.check(&plan.sources, &plan.name)?;
+            let directions = if plan.has_directions { config.directions } else { 0 };
+            layer.directions.check(directions, plan.sources.len(), plan.outputs, &plan.name)?;
         }
+        Ok(Self::assemble(config, layers, arrays))
+    }
+
+    /// Prepares layers that were checked.
+    fn assemble(config: Config, layers: Layers, arrays: Vec<IntegerLayer>) -> Self {
         let mut rest = arrays.iter();
-        let mut next =
-            |parts: &[&[Tap]]| Ready::new(rest.next().cloned().unwrap_or_else(IntegerLayer::empty), parts);
+        let mut next = |parts: &[&[Tap]]| {
+            let layer = rest.next().map_or_else(IntegerLayer::empty, IntegerLayer::without_directions);
+            Ready::new(layer, parts)
+        };
         let contexts = layers.contexts.iter().map(|nets| {
             let prepare = |net: &ContextNet| ContextLayers {
                 first: next(&[&net.first.taps]),
@@ -158,7 +146,39 @@ impl IntegerNetwork {
             }
         });
         let synthesis = synthesis.collect();
-        Ok(Self { config, layers, arrays, contexts, synthesis })
+        Self { config, layers, arrays, contexts, synthesis }
+    }
+
+    /// The network whose weights coefficients, one for each direction or none, have moved.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] for coefficients that make weights or sums too large.
+    pub(super) fn moved(&self, coefficients: &[i32]) -> Result<Cow<'_, Self>> {
+        if coefficients.iter().all(|&coefficient| coefficient == 0) {
+            return Ok(Cow::Borrowed(self));
+        }
+        let one = |(plan, layer): (&Plan, &IntegerLayer)| {
+            let moved = layer.moved(coefficients, &plan.sources)?;
+            moved.check(&plan.sources, &plan.name).is_ok().then_some(moved)
+        };
+        let arrays: Option<_> = plans(&self.layers).iter().zip(&self.arrays).map(one).collect();
+        let arrays =
+            arrays.ok_or_else(|| Error::damaged("the coefficients make a layer's sums too large"))?;
+        Ok(Cow::Owned(Self::assemble(self.config.clone(), self.layers.clone(), arrays)))
+    }
+
+    /// Upper bound of the bytes that a file takes for moving the weights.
+    pub(super) fn moved_memory(&self) -> u64 {
+        let layer = |layer: &IntegerLayer| {
+            let taps = layer.weights.len() / layer.outputs.max(1);
+            (1024 + 256 * taps + 64 * layer.outputs + 10 * layer.weights.len()) as u64
+        };
+        if self.config.directions > 0 { self.arrays.iter().map(layer).sum() } else { 0 }
+    }
+
+    /// Whether a file may have these coefficients.
+    pub(in super::super) fn can_move(&self, coefficients: &[i32]) -> bool {
+        self.moved(coefficients).is_ok()
     }
 
     /// The sizes.
@@ -174,39 +194,6 @@ impl IntegerNetwork {
     }
 }
 
-/// All layers in the order in which they are stored.
-fn plans(layers: &Layers) -> Vec<Plan> {
-    let mut plans = Vec::new();
-    let mut add = |name: String, sources: Vec<Source>, outputs| plans.push(Plan { name, sources, outputs });
-    for (level, nets) in layers.contexts.iter().enumerate() {
-        for net in nets {
-            let name = |part: &str| format!("context.{level}.{}.{}.{part}", net.channel, net.pass);
-            let inputs = context_sources(&net.first, layers.planes[level].guides);
-            let hidden = vec![Source::Value(hidden_bits(level)); net.first.outputs];
-            add(name("first"), inputs.clone(), net.first.outputs);
-            add(name("second"), hidden.clone(), net.second.outputs);
-            add(name("output"), [hidden, inputs].concat(), 2);
-        }
-    }
-    for (level, net) in layers.synthesis.iter().enumerate() {
-        let name = |part: &str| format!("synthesis.{level}.{part}");
-        let features = |layer: &Layer| vec![Source::Value(FEATURE); layer.taps.len()];
-        let picture = |count: usize| vec![Source::Value(PICTURE); count];
-        add(name("scale"), vec![Source::Latent], 1);
-        add(name("linear"), picture(net.linear.len() / 3), 3);
-        add(name("first"), picture(net.first.taps.len()), net.first.outputs);
-        add(name("second"), features(&net.second), net.second.outputs);
-        add(name("output"), features(&net.output), 3);
-        add(name("carry"), features(&net.carry), net.carry.outputs);
-    }
-    plans
-}
-
-fn context_sources(first: &Layer, guides: usize) -> Vec<Source> {
-    let source = |tap: &Tap| if tap.plane < guides { Source::Latent } else { Source::Value(FEATURE) };
-    first.taps.iter().map(source).collect()
-}
-
 /// The taps of the first layer on the latents, and those on the picture, with the planes of the picture.
 fn split_taps(net: &SynthesisNet) -> (Vec<Tap>, Vec<Tap>) {
     let channels = net.linear.len() / 3;
@@ -218,93 +205,4 @@ fn split_taps(net: &SynthesisNet) -> (Vec<Tap>, Vec<Tap>) {
 
 fn linear_taps(channels: usize) -> Vec<Tap> {
     (0..channels).map(|plane| Tap { plane, row: 0, column: 0 }).collect()
-}
-
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&value| value.into()).collect()
-}
-
-fn round_context(network: &Network, net: &ContextNet, guides: usize, bits: u32) -> [IntegerLayer; 3] {
-    let parameters = &network.parameters;
-    let array = |range: &Range<usize>| wide(&parameters[range.clone()]);
-    let inputs = context_sources(&net.first, guides);
-    let hidden = vec![Source::Value(bits); net.first.outputs];
-    let fractions = vec![bits; net.first.outputs];
-    let first = IntegerLayer::round(&array(&net.first.weights), &array(&net.first.bias), &inputs, &fractions);
-    let second =
-        IntegerLayer::round(&array(&net.second.weights), &array(&net.second.bias), &hidden, &fractions);
-    // The second output becomes the number of the scale: see `laplace` and `tables`.
-    let mut weights = [array(&net.output.weights), array(&net.bypass.weights)].concat();
-    weights.iter_mut().skip(1).step_by(2).for_each(|weight| *weight *= 8.0);
-    let bias = array(&net.output.bias);
-    let bias = [bias[0], 8.0 * bias[1] + 20.0];
-    let output = IntegerLayer::round(&weights, &bias, &[hidden, inputs].concat(), &[LOCATION, 0]);
-    [first, second, output]
-}
-
-fn round_synthesis(network: &Network, net: &SynthesisNet, initial: f32) -> [IntegerLayer; 6] {
-    let parameters = &network.parameters;
-    let array = |range: &Range<usize>| wide(&parameters[range.clone()]);
-    let step = f64::from(step(net, parameters, initial));
-    let layer = |layer: &Layer, from: u32, to: u32| {
-        let bias = if layer.bias.is_empty() { vec![0.0; layer.outputs] } else { array(&layer.bias) };
-        let sources = vec![Source::Value(from); layer.taps.len()];
-        IntegerLayer::round(&array(&layer.weights), &bias, &sources, &vec![to; layer.outputs])
-    };
-    let colours = vec![Source::Value(PICTURE); net.linear.len() / 3];
-    [
-        IntegerLayer::round(&[step], &[0.0], &[Source::Latent], &[PICTURE]),
-        IntegerLayer::round(&array(&net.linear), &[0.0; 3], &colours, &[PICTURE; 3]),
-        layer(&net.first, PICTURE, FEATURE),
-        layer(&net.second, FEATURE, FEATURE),
-        layer(&net.output, FEATURE, PICTURE),
-        layer(&net.carry, FEATURE, FEATURE),
-    ]
-}
-
-fn write(range: &Range<usize>, values: &[f32], parameters: &mut [f32]) {
-    parameters[range.clone()].copy_from_slice(&values[..range.len()]);
-}
-
-/// The inverse of [`round_context`].
-fn restore_context(
-    net: &ContextNet,
-    ready: &ContextLayers,
-    guides: usize,
-    bits: u32,
-    parameters: &mut [f32],
-) {
-    let inputs = context_sources(&net.first, guides);
-    let hidden = vec![Source::Value(bits); net.first.outputs];
-    for (layer, ready, sources) in
-        [(&net.first, &ready.first, &inputs), (&net.second, &ready.second, &hidden)]
-    {
-        write(&layer.weights, &ready.layer.float_weights(sources, bits), parameters);
-        write(&layer.bias, &ready.layer.float_bias(bits), parameters);
-    }
-    let mut weights = ready.output.layer.float_weights(&[&hidden[..], &inputs].concat(), 0);
-    let scale = f32::from(1_u8 << LOCATION);
-    for pair in weights.as_chunks_mut::<2>().0 {
-        *pair = [pair[0] / scale, pair[1] / 8.0];
-    }
-    write(&net.output.weights, &weights, parameters);
-    write(&net.bypass.weights, &weights[2 * hidden.len()..], parameters);
-    let bias = ready.output.layer.float_bias(0);
-    write(&net.output.bias, &[bias[0] / scale, (bias[1] - 20.0) / 8.0], parameters);
-}
-
-/// The inverse of [`round_synthesis`], but for the steps.
-fn restore_synthesis(net: &SynthesisNet, ready: &SynthesisLayers, parameters: &mut [f32]) {
-    let colours = vec![Source::Value(PICTURE); net.linear.len() / 3];
-    write(&net.linear, &ready.linear.layer.float_weights(&colours, PICTURE), parameters);
-    for (layer, ready, from, to) in [
-        (&net.first, &ready.first, PICTURE, FEATURE),
-        (&net.second, &ready.second, FEATURE, FEATURE),
-        (&net.output, &ready.output, FEATURE, PICTURE),
-        (&net.carry, &ready.carry, FEATURE, FEATURE),
-    ] {
-        let sources = vec![Source::Value(from); layer.taps.len()];
-        write(&layer.weights, &ready.layer.float_weights(&sources, to), parameters);
-        write(&layer.bias, &ready.layer.float_bias(to), parameters);
-    }
 }

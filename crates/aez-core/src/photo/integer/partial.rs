@@ -1,11 +1,13 @@
 //! Streams that are cut at their end, and the bytes of each level.
 
+use std::borrow::Cow;
+
 use super::{coding::Position, network::IntegerNetwork, tables::Tables};
 use crate::{entropy::RangeDecoder, error::Result, limits::Limits};
 
 impl IntegerNetwork {
     /// Decodes bytes of which any number at the end may be missing to the pixels of the whole picture, and returns them with the number
-    /// of levels that are complete, counted from the coarsest. Latents that depend on missing bytes are 0. Bytes that no encoder writes
+    /// of levels that are complete, counted from the coarsest. Latents and coefficients that depend on missing bytes are 0. Bytes that no encoder writes
     /// are taken as the end.
     ///
     /// The last latents of complete bytes are among those that depend on what follows: [`IntegerNetwork::decode`] decodes them.
@@ -20,11 +22,12 @@ impl IntegerNetwork {
         bytes: &[u8],
         limits: &Limits,
     ) -> Result<(Vec<u8>, usize)> {
-        limits.check_memory(self.memory(height, width))?;
-        let sizes = self.sizes(height, width);
+        let sizes = self.checked_sizes(height, width, limits)?;
         let (tables, mut decoder) = (Tables::get(), RangeDecoder::new(bytes));
-        let mut cut_at = None;
-        let pixels = self.run(&sizes, multiplier, |at| {
+        let moved = self.take_moved(|table, _| decoder.take_certain(table));
+        // The level in which the bytes end.
+        let mut cut_at = if moved.is_ok() { None } else { Some(sizes.len() - 1) };
+        let pixels = moved.unwrap_or(Cow::Borrowed(self)).run(&sizes, multiplier, |at| {
             if cut_at.is_none() {
                 match tables.take(|table, _| decoder.take_certain(table), at.location, at.scale) {
                     Ok(latent) => return Ok(latent),
@@ -49,11 +52,11 @@ impl IntegerNetwork {
         bytes: &[u8],
         limits: &Limits,
     ) -> Result<Vec<usize>> {
-        limits.check_memory(self.memory(height, width))?;
-        let sizes = self.sizes(height, width);
+        let sizes = self.checked_sizes(height, width, limits)?;
         let (tables, mut decoder) = (Tables::get(), RangeDecoder::new(bytes));
+        let network = self.take_moved(|table, likely| decoder.take_near(table, likely))?;
         let mut ends = vec![0; sizes.len()];
-        self.run(&sizes, multiplier, |at: Position| {
+        network.run(&sizes, multiplier, |at: Position| {
             let latent =
                 tables.take(|table, likely| decoder.take_near(table, likely), at.location, at.scale)?;
             ends[sizes.len() - 1 - at.level] = (decoder.bits().div_ceil(8) as usize).min(bytes.len());

@@ -4,7 +4,8 @@ use super::{
     super::{config::PASSES, quality::MULTIPLIER_BITS, rows::Rows},
     enlarge::Enlarger,
     layer::{IntegerLayer, Planes, RELU, SIGNED},
-    network::{PICTURE, SynthesisLayers},
+    network::SynthesisLayers,
+    plan::PICTURE,
     window::Window,
 };
 use crate::{

@@ -109,6 +109,11 @@ impl Tables {
         })
     }
 
+    /// Two alternatives of equal weight, 0 and 1.
+    pub(super) fn bit(&self) -> &Frequencies {
+        &self.bit
+    }
+
     /// The nearest integer to a location in sixteenths, and the table around it.
     fn at(&self, location: i32, scale: usize) -> (i32, &Frequencies) {
         let center = (location + PARTS / 2).div_euclid(PARTS);

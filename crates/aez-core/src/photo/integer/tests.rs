@@ -35,7 +35,7 @@ fn pictures_survive_a_round_trip_and_look_as_in_floating_point() {
     for (width, height) in [(48, 40), (1, 1), (2, 5), (33, 17), (16, 64)] {
         let target = Target::new(&picture(width, height)).unwrap();
         let fitted = fit(&network, &target, 20);
-        let (bytes, shown) = integer.encode(height, width, UNCHANGED, &fitted.latents).unwrap();
+        let (bytes, shown) = integer.encode(height, width, UNCHANGED, &fitted.latents, &[]).unwrap();
         let decoded = integer.decode(height, width, UNCHANGED, &bytes, &Limits::default()).unwrap();
         assert_eq!(decoded, shown);
         let expected = fitted.bits_per_pixel * f64::from(width * height) / 8.0;
@@ -65,11 +65,11 @@ fn any_latents_survive_a_round_trip() {
             let latents: Vec<Vec<i32>> = levels
                 .map(|level| (0..count(level)).map(|_| rng.random_range(-limit..=limit)).collect())
                 .collect();
-            let (bytes, shown) = integer.encode(height, width, UNCHANGED, &latents).unwrap();
+            let (bytes, shown) = integer.encode(height, width, UNCHANGED, &latents, &[]).unwrap();
             assert_eq!(integer.decode(height, width, UNCHANGED, &bytes, &Limits::default()).unwrap(), shown);
         }
     }
-    assert!(integer.encode(4, 4, UNCHANGED, &[vec![], vec![], vec![]]).is_err());
+    assert!(integer.encode(4, 4, UNCHANGED, &[vec![], vec![], vec![]], &[]).is_err());
 }
 
 #[cfg(feature = "rayon")]
@@ -85,7 +85,7 @@ fn bytes_and_pixels_do_not_depend_on_the_number_of_threads() {
         .collect();
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| integer.encode(300, 21, UNCHANGED, &latents).unwrap())
+        pool.install(|| integer.encode(300, 21, UNCHANGED, &latents, &[]).unwrap())
     };
     assert!(run(1) == run(3));
 }
@@ -95,7 +95,7 @@ fn pictures_of_cut_bytes_get_better_with_each_part() {
     let integer = IntegerNetwork::new(&trained()).unwrap();
     let original = picture(48, 40);
     let latents = fit(&trained(), &Target::new(&original).unwrap(), 20).latents;
-    let (bytes, shown) = integer.encode(40, 48, UNCHANGED, &latents).unwrap();
+    let (bytes, shown) = integer.encode(40, 48, UNCHANGED, &latents, &[]).unwrap();
     let mut errors = Vec::new();
     let mut before = 0;
     for length in 0..=bytes.len() {
@@ -122,7 +122,7 @@ fn damaged_payloads_do_not_panic() {
     let integer = IntegerNetwork::new(&trained()).unwrap();
     let mut rng = ChaCha8Rng::seed_from_u64(2);
     let latents = fit(&trained(), &Target::new(&picture(20, 15)).unwrap(), 5).latents;
-    let (bytes, _) = integer.encode(15, 20, UNCHANGED, &latents).unwrap();
+    let (bytes, _) = integer.encode(15, 20, UNCHANGED, &latents, &[]).unwrap();
     for length in 0..bytes.len() {
         drop(integer.decode(15, 20, UNCHANGED, &bytes[..length], &Limits::default()));
     }
