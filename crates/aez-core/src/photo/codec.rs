@@ -130,13 +130,18 @@ impl AnalysedPhoto<'_> {
     /// Optimizes latents for some settings, with their network: those of a pyramid, or those that were found for other settings.
     fn fit(&self, settings: &Settings, network: &Network, found: Option<Found>) -> Found {
         let steps = network.level_steps();
+        let integer = self.model.network(settings.quality).0;
+        let can_move = |coefficients: &[i32]| integer.can_move(coefficients);
         let point = match found {
             Some(found) => {
                 let start = found.rescaled(&steps);
                 let steps = (self.steps / SEARCH_STEPS).max(FEWEST_SEARCH_STEPS);
-                optimize(network, &self.target, start, SEARCH_START, steps)
+                optimize(network, &self.target, start, SEARCH_START, steps, &can_move)
             }
-            None => optimize(network, &self.target, initial(network, &self.target), 0.0, self.steps),
+            None => {
+                let start = initial(network, &self.target);
+                optimize(network, &self.target, start, 0.0, self.steps, &can_move)
+            }
         };
         let trained = self.model.trained_quality(settings.quality);
         Found { point, steps, lambda: network.lambda(), trained }
@@ -151,10 +156,7 @@ impl AnalysedPhoto<'_> {
         let (network, multiplier) = self.model.network(settings.quality);
         let (height, width) = (self.target.rows() as u32, self.target.columns() as u32);
         let Point { latents, coefficients } = &found.point;
-        let mut coefficients = coefficients::coded(coefficients);
-        if !network.can_move(&coefficients) {
-            coefficients.clear();
-        }
+        let coefficients = coefficients::coded(coefficients);
         let (bytes, _) = network.encode(height, width, multiplier, &rounded(latents), &coefficients)?;
         Ok(Payload { coder: Coder::Range, bytes })
     }
@@ -267,6 +269,31 @@ mod tests {
                     + mse / f64::from(super::super::lambda(Quality::new(26).unwrap()))
             };
             assert!(loss(&better) < loss(&quality(26).effort(0).encode(&original).unwrap()));
+        }
+    }
+
+    #[test]
+    fn large_pictures_move_the_weights_and_small_ones_do_not() {
+        let quality = |q| Quality::new(q).unwrap();
+        let network = trained().with_random_directions(2, 1).unwrap();
+        let directions = network.directions.iter().map(|x| 5.0 * x).collect();
+        let network = network.with_directions(directions).unwrap();
+        let bytes = PhotoModel::to_bytes(&[(quality(60), &network)]).unwrap();
+        let (photo, model) = (PhotoModel::from_bytes(&bytes).unwrap(), Model::from_bytes(bytes).unwrap());
+        for (edge, is_large) in [(128, true), (127, false)] {
+            let original = picture(edge, edge);
+            let target = Target::new(&original).unwrap();
+            let photo = AnalysedPhoto { model: &photo, target, steps: 9 };
+            let searched = SearchedPhoto { photo, found: RefCell::new(Vec::new()) };
+            for q in [60, 30] {
+                searched.encode(&Settings::new(quality(q))).unwrap();
+            }
+            let found = searched.found.borrow();
+            let is_moved = |found: &Found| coefficients::coded(&found.point.coefficients) != [0, 0];
+            assert!(found.len() == 2 && found.iter().all(|found| is_moved(found) == is_large));
+            let file = Encoder::new(&model).quality(quality(60)).encode(&original).unwrap();
+            let shown = Decoder::new(&model).decode(&file).unwrap();
+            assert!(psnr(&original, &shown).unwrap() > 15.0);
         }
     }
 

@@ -44,7 +44,8 @@ pub(super) struct Point {
 /// Latents of a picture after `steps` steps of optimization, from those of a Laplacian pyramid.
 #[must_use]
 pub fn fit(network: &Network, target: &Target, steps: usize) -> Fitted {
-    let Point { latents, coefficients } = optimize(network, target, initial(network, target), 0.0, steps);
+    let Point { latents, coefficients } =
+        optimize(network, target, initial(network, target), 0.0, steps, &|_| true);
     let coefficients = coefficients::coded(&coefficients);
     let (cost, _) = objective::measure(&coefficients::moved(network, &coefficients), target, &latents);
     let latents = rounded(&latents);
@@ -52,8 +53,15 @@ pub fn fit(network: &Network, target: &Target, steps: usize) -> Fitted {
 }
 
 /// Optimizes latents and coefficients. The learning rate and the noise are those after a part of an optimization: from `done`, 0 to
-/// 1, to the end.
-pub(super) fn optimize(network: &Network, target: &Target, start: Point, done: f32, steps: usize) -> Point {
+/// 1, to the end. Coefficients stop where `can_move` does not allow more, as weights of integers do.
+pub(super) fn optimize(
+    network: &Network,
+    target: &Target,
+    start: Point,
+    done: f32,
+    steps: usize,
+    can_move: &dyn Fn(&[i32]) -> bool,
+) -> Point {
     let Point { mut latents, coefficients } = start;
     let mut coefficients = Coefficients::new(coefficients);
     let is_moved = !coefficients.values.is_empty() && target.pixels() >= MIN_MOVED_PIXELS;
@@ -73,7 +81,11 @@ pub(super) fn optimize(network: &Network, target: &Target, start: Point, done: f
             adam.update(&mut latents[level], &gradients[level], rate(part), DECAY, step as u32);
         }
         if is_update {
+            let before = coefficients.values.clone();
             coefficients.update(network, &weights, part, (step / STEPS_OF_COEFFICIENTS) as u32);
+            if !can_move(&coefficients::coded(&coefficients.values)) {
+                coefficients.values = before;
+            }
             moved = Some(network.moved(&coefficients.values));
         }
     }

@@ -92,6 +92,11 @@ impl Layers {
         self.arrays.last().map_or(0, |(_, range)| range.end)
     }
 
+    /// The places of the parameters that no direction moves.
+    pub fn still_arrays(&self) -> impl Iterator<Item = Range<usize>> {
+        self.arrays.iter().filter(|(name, _)| !has_directions(name)).map(|(_, range)| range.clone())
+    }
+
     /// Multiplications of the context model for each position of a level.
     pub fn context_cost(&self, level: usize) -> f64 {
         let cost = |net: &ContextNet| -> usize {

@@ -1,13 +1,11 @@
 //! The network with its weights.
 
-use std::ops::Range;
-
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::{
     config::Config,
-    layers::{ContextNet, Layer, Layers, SynthesisNet, has_directions},
+    layers::{ContextNet, Layer, Layers, SynthesisNet},
     synthesis::step,
 };
 use crate::error::{Error, Result};
@@ -18,7 +16,7 @@ pub struct Network {
     config: Config,
     pub(super) layers: Layers,
     pub(super) parameters: Vec<f32>,
-    /// `[direction][parameter]`; 0 where there are none, see [`has_directions`].
+    /// `[direction][parameter]`; 0 where there are none, see `layers::has_directions`.
     pub(super) directions: Vec<f32>,
     lambda: f32,
     pub(super) steps: Vec<f32>,
@@ -94,14 +92,10 @@ impl Network {
     /// [`Error::Model`] for directions that the network cannot have.
     pub fn with_directions(self, directions: Vec<f32>) -> Result<Self> {
         let is_complete = directions.len() == self.directions.len();
-        let fits = |(name, range): &(String, Range<usize>)| {
-            let mut rows = directions.chunks_exact(self.parameters.len());
-            rows.all(|row| {
-                let bound = if has_directions(name) { f32::MAX } else { 0.0 };
-                row[range.clone()].iter().all(|value| value.abs() <= bound)
-            })
-        };
-        if is_complete && self.layers.arrays.iter().all(fits) {
+        let is_finite = directions.iter().all(|value| value.is_finite());
+        let mut rows = directions.chunks_exact(self.parameters.len());
+        let is_still = rows.all(|row| self.layers.still_arrays().flatten().all(|place| row[place] == 0.0));
+        if is_complete && is_finite && is_still {
             return Ok(Self { directions, ..self });
         }
         Err(Error::Model(format!("{} numbers are no directions of {:?}", directions.len(), self.config)))
@@ -121,10 +115,8 @@ impl Network {
 
     fn draw_directions(&mut self, rng: &mut ChaCha8Rng) {
         for row in self.directions.chunks_exact_mut(self.parameters.len()) {
-            for (_, range) in self.layers.arrays.iter().filter(|(name, _)| has_directions(name)) {
-                let bound = FIRST_DIRECTION;
-                row[range.clone()].iter_mut().for_each(|to| *to = rng.random_range(-bound..=bound));
-            }
+            row.iter_mut().for_each(|to| *to = rng.random_range(-FIRST_DIRECTION..=FIRST_DIRECTION));
+            self.layers.still_arrays().for_each(|range| row[range].fill(0.0));
         }
     }
 

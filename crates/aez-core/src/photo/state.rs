@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     adam::Adam,
+    coefficients::Coefficients,
     config::Config,
     network::Network,
     target::Target,
@@ -23,10 +24,10 @@ struct Opening {
     updates: Vec<(u32, u32)>,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Trainer {
-    /// The state: weights, latents and the optimizer's averages of both, without the pictures.
+    /// The state: weights, directions, latents, coefficients and the optimizer's averages of all, without the pictures.
     #[must_use]
     pub fn state(&self) -> Vec<u8> {
         let opening = Opening {
@@ -78,9 +79,14 @@ impl Trainer {
     }
 
     fn arrays(&self) -> Vec<&[f32]> {
-        let Adam { mean, square } = &self.adam;
-        let mut arrays = vec![&self.network.steps[..], &self.network.parameters, mean, square];
-        for Example { latents, adams, .. } in &self.examples {
+        let Network { steps, parameters, directions, .. } = &self.network;
+        let mut arrays = vec![&steps[..], parameters, directions];
+        for Adam { mean, square } in [&self.adam, &self.direction_adam] {
+            arrays.extend([&mean[..], square]);
+        }
+        for Example { latents, adams, coefficients, .. } in &self.examples {
+            let Coefficients { values, adam: Adam { mean, square } } = coefficients;
+            arrays.extend([&values[..], mean, square]);
             for (latents, Adam { mean, square }) in latents.iter().zip(adams) {
                 arrays.extend([&latents[..], mean, square]);
             }
@@ -89,10 +95,14 @@ impl Trainer {
     }
 
     fn arrays_mut(&mut self) -> Vec<&mut [f32]> {
-        let Adam { mean, square } = &mut self.adam;
-        let Network { steps, parameters, .. } = &mut self.network;
-        let mut arrays = vec![&mut steps[..], parameters, mean, square];
-        for Example { latents, adams, .. } in &mut self.examples {
+        let Network { steps, parameters, directions, .. } = &mut self.network;
+        let mut arrays = vec![&mut steps[..], parameters, directions];
+        for Adam { mean, square } in [&mut self.adam, &mut self.direction_adam] {
+            arrays.extend([&mut mean[..], square]);
+        }
+        for Example { latents, adams, coefficients, .. } in &mut self.examples {
+            let Coefficients { values, adam: Adam { mean, square } } = coefficients;
+            arrays.extend([&mut values[..], mean, square]);
             for (latents, Adam { mean, square }) in latents.iter_mut().zip(adams) {
                 arrays.extend([&mut latents[..], mean, square]);
             }

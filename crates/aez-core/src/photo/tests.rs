@@ -144,6 +144,29 @@ fn training_reduces_the_loss() {
     assert!(loss(1) < loss(0), "{} {}", loss(0), loss(1));
 }
 
+#[test]
+fn directions_fit_a_network_to_each_picture() {
+    let targets: Vec<Target> = [(40, 33), (32, 48)]
+        .iter()
+        .map(|&(width, height)| Target::new(&picture(width, height)).unwrap())
+        .collect();
+    let config = Config { directions: 2, ..small_network().config().clone() };
+    let network = Network::new(config, 0.01, 1).unwrap();
+    let recipe = Recipe { updates: 60, preparation: 0, rate: 4e-3, ..Recipe::default() };
+    let mut trainer = Trainer::new(network.clone(), targets, recipe);
+    for step in 0..60 {
+        trainer.step(step as f32 / 60.0);
+    }
+    let trained = trainer.network();
+    assert!(trained.directions != network.directions);
+    let mut rows = trained.directions.chunks_exact(trained.parameters.len());
+    assert!(rows.all(|row| trained.layers.still_arrays().flatten().all(|place| row[place] == 0.0)));
+    let after = trainer.measure(2);
+    trainer.examples.iter_mut().for_each(|example| example.coefficients.values.fill(0.0));
+    let without = trainer.measure(2);
+    assert!(after.loss < without.loss, "{after:?} {without:?}");
+}
+
 #[cfg(feature = "rayon")]
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
@@ -163,11 +186,18 @@ fn results_do_not_depend_on_the_number_of_threads() {
 
 #[test]
 fn training_resumes_exactly() {
+    let network = small_network();
+    resumes_exactly(network.clone(), Recipe::default());
+    let recipe = Recipe { preparation: 1, ..Recipe::default() };
+    resumes_exactly(network.with_random_directions(2, 1).unwrap(), recipe);
+}
+
+fn resumes_exactly(network: Network, recipe: Recipe) {
     let targets: Vec<Target> = [(24, 20), (17, 30), (20, 20)]
         .iter()
         .map(|&(width, height)| Target::new(&picture(width, height)).unwrap())
         .collect();
-    let mut trainer = Trainer::new(small_network(), targets.clone(), Recipe::default());
+    let mut trainer = Trainer::new(network, targets.clone(), recipe);
     for step in 0..4 {
         trainer.step(step as f32 / 10.0);
     }

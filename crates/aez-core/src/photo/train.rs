@@ -1,4 +1,4 @@
-//! Training: the weights and the latents of all training pictures are optimized together.
+//! Training: the weights and directions, and the latents and coefficients of all training pictures, are optimized together.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     adam::{Adam, Decay},
+    coefficients::Coefficients,
     fit::{self, DECAY, Point, half_cosine, initial, round, through},
     network::Network,
     objective::{self, Cost},
@@ -19,6 +20,9 @@ const WEIGHT_DECAY: Decay = Decay { mean: 0.9, square: 0.99 };
 const WARM_UP: f32 = 50.0;
 /// Bound of the length of the gradient of the weights.
 const MAX_GRADIENT: f32 = 2.0;
+
+/// The learning rate of directions relative to that of the weights.
+const DIRECTION_RATE: f32 = 0.1;
 
 /// How a network is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -52,11 +56,12 @@ pub struct Progress {
     pub error: f64,
 }
 
-/// A training picture with its latents.
+/// A training picture with its latents and coefficients.
 pub(super) struct Example {
     pub target: Target,
     pub latents: Vec<Vec<f32>>,
     pub adams: Vec<Adam>,
+    pub coefficients: Coefficients,
     pub updates: u32,
     /// How many of the updates of its optimization are done, as if it had begun earlier: the first pictures of a training do not end
     /// at the same time.
@@ -67,7 +72,7 @@ pub(super) struct Example {
 struct Gradients {
     cost: Cost,
     latents: Vec<Vec<f32>>,
-    /// `None` where the picture has no influence on the weights.
+    /// `None` where neither the weights nor coefficients need them.
     weights: Option<Vec<f32>>,
 }
 
@@ -77,6 +82,7 @@ pub struct Trainer {
     pub(super) recipe: Recipe,
     pub(super) examples: Vec<Example>,
     pub(super) adam: Adam,
+    pub(super) direction_adam: Adam,
     pub(super) steps: u32,
     order: Vec<usize>,
 }
@@ -92,7 +98,8 @@ impl Trainer {
             example.age = index * recipe.updates / count;
         }
         let adam = Adam::new(network.parameters.len());
-        Self { network, recipe, examples, adam, steps: 0, order: Vec::new() }
+        let direction_adam = Adam::new(network.directions.len());
+        Self { network, recipe, examples, adam, direction_adam, steps: 0, order: Vec::new() }
     }
 
     /// The network as it is now.
@@ -121,39 +128,37 @@ impl Trainer {
         self.examples[picture] = Example::new(&self.network, target);
     }
 
-    /// Updates the weights, and the latents of the next pictures. `part` is how much of the training is done, 0 to 1, which decides
-    /// the learning rate of the weights.
+    /// Updates the weights and directions, and the latents and coefficients of the next pictures. `part` is how much of the training is
+    /// done, 0 to 1, which decides the learning rate of the weights.
     pub fn step(&mut self, part: f32) -> Progress {
         let batch = self.next_batch();
-        let network = &self.network;
-        let (seed, examples) =
-            (self.recipe.seed as u32 ^ self.steps.wrapping_mul(0x85EB_CA77), &self.examples);
-        let Recipe { updates, preparation, .. } = self.recipe;
+        let seed = self.recipe.seed as u32 ^ self.steps.wrapping_mul(0x85EB_CA77);
+        let (network, examples, recipe) = (&self.network, &self.examples, &self.recipe);
         let results: Vec<Gradients> = batch
             .clone()
             .into_par_iter()
-            .map(|index| {
-                let example = &examples[index];
-                let rounding = Rounding::at(example.part(updates));
-                let (rounded, slopes) = round(&example.latents, rounding, seed.wrapping_add(index as u32));
-                let mut weights =
-                    (example.updates >= preparation).then(|| vec![0.0; network.parameters.len()]);
-                let (cost, mut gradients) =
-                    objective::gradient(network, &example.target, &rounded, weights.as_deref_mut());
-                gradients.iter_mut().zip(&slopes).for_each(|(gradient, slopes)| through(gradient, slopes));
-                Gradients { cost, latents: gradients, weights }
-            })
+            .map(|index| examples[index].gradients(network, recipe, seed.wrapping_add(index as u32)))
             .collect();
         let mut total = vec![0.0; self.adam.mean.len()];
-        for (index, Gradients { cost, latents, weights }) in batch.into_iter().zip(&results) {
-            let scale = 1.0 / cost.pixels as f32;
-            let pairs = total.iter_mut().zip(weights.iter().flatten());
-            pairs.for_each(|(total, weight)| *total += scale * weight);
-            let example = &mut self.examples[index];
-            example.update(latents, fit::rate(example.part(updates)));
+        let mut directions = vec![0.0; self.direction_adam.mean.len()];
+        let mut has_influence = false;
+        for (&index, Gradients { cost, weights, .. }) in batch.iter().zip(&results) {
+            let (example, scale) = (&self.examples[index], 1.0 / cost.pixels as f32);
+            let Some(weights) = weights.as_ref().filter(|_| example.is_prepared(&self.recipe)) else {
+                continue;
+            };
+            has_influence = true;
+            add(&mut total, weights, scale);
+            let rows = directions.chunks_exact_mut(total.len());
+            for (row, coefficient) in rows.zip(&example.coefficients.values) {
+                add(row, weights, scale * coefficient);
+            }
         }
-        if results.iter().any(|gradients| gradients.weights.is_some()) {
-            self.update_weights(&mut total, part);
+        for (&index, gradients) in batch.iter().zip(&results) {
+            self.examples[index].update(&self.network, gradients, self.recipe.updates);
+        }
+        if has_influence {
+            self.update_weights(&mut total, &mut directions, part);
         }
         self.steps += 1;
         progress(results.iter().map(|gradients| &gradients.cost), self.network.lambda())
@@ -166,20 +171,25 @@ impl Trainer {
         let costs: Vec<Cost> = (0..examples.len())
             .into_par_iter()
             .map(|index| {
-                let Example { target, latents, .. } = &examples[index];
-                objective::measure(&self.network, target, latents).0
+                let Example { target, latents, coefficients, .. } = &examples[index];
+                objective::measure(&self.network.moved(&coefficients.values), target, latents).0
             })
             .collect();
         progress(costs.iter(), self.network.lambda())
     }
 
-    fn update_weights(&mut self, gradient: &mut [f32], part: f32) {
+    fn update_weights(&mut self, gradient: &mut [f32], directions: &mut [f32], part: f32) {
         let length = gradient.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt() as f32;
         if length > MAX_GRADIENT {
-            gradient.iter_mut().for_each(|x| *x *= MAX_GRADIENT / length);
+            gradient.iter_mut().chain(&mut *directions).for_each(|x| *x *= MAX_GRADIENT / length);
         }
         let rate = self.recipe.rate * (self.steps as f32 / WARM_UP).min(1.0) * half_cosine(part) + 1e-5;
-        self.adam.update(&mut self.network.parameters, gradient, rate, WEIGHT_DECAY, self.steps);
+        let Network { parameters, directions: values, layers, .. } = &mut self.network;
+        for row in directions.chunks_exact_mut(parameters.len()) {
+            layers.still_arrays().for_each(|range| row[range].fill(0.0));
+        }
+        self.adam.update(parameters, gradient, rate, WEIGHT_DECAY, self.steps);
+        self.direction_adam.update(values, directions, DIRECTION_RATE * rate, WEIGHT_DECAY, self.steps);
     }
 
     /// The next pictures of a random order, which is drawn again when all have been used.
@@ -200,9 +210,10 @@ impl Trainer {
 
 impl Example {
     fn new(network: &Network, target: Target) -> Self {
-        let Point { latents, .. } = initial(network, &target);
+        let Point { latents, coefficients } = initial(network, &target);
         let adams = latents.iter().map(|level| Adam::new(level.len())).collect();
-        Self { target, latents, adams, updates: 0, age: 0 }
+        let coefficients = Coefficients::new(coefficients);
+        Self { target, latents, adams, coefficients, updates: 0, age: 0 }
     }
 
     /// The part of the optimization that is done, 0 to 1.
@@ -210,13 +221,43 @@ impl Example {
         (self.age as f32 / updates.max(1) as f32).min(1.0)
     }
 
-    fn update(&mut self, gradients: &[Vec<f32>], rate: f32) {
-        for ((adam, latents), gradient) in self.adams.iter_mut().zip(&mut self.latents).zip(gradients) {
-            adam.update(latents, gradient, rate, DECAY, self.updates);
+    /// Whether the picture has an influence on the weights.
+    fn is_prepared(&self, recipe: &Recipe) -> bool {
+        self.updates >= recipe.preparation
+    }
+
+    fn gradients(&self, network: &Network, recipe: &Recipe, seed: u32) -> Gradients {
+        let (rounded, slopes) = round(&self.latents, Rounding::at(self.part(recipe.updates)), seed);
+        let has_directions = !network.directions.is_empty();
+        let moved = has_directions.then(|| network.moved(&self.coefficients.values));
+        let mut weights =
+            (has_directions || self.is_prepared(recipe)).then(|| vec![0.0; network.parameters.len()]);
+        let (cost, mut latents) = objective::gradient(
+            moved.as_ref().unwrap_or(network),
+            &self.target,
+            &rounded,
+            weights.as_deref_mut(),
+        );
+        latents.iter_mut().zip(&slopes).for_each(|(gradient, slopes)| through(gradient, slopes));
+        Gradients { cost, latents, weights }
+    }
+
+    fn update(&mut self, network: &Network, gradients: &Gradients, updates: u32) {
+        let part = self.part(updates);
+        let pairs = self.latents.iter_mut().zip(&gradients.latents);
+        for (adam, (latents, gradient)) in self.adams.iter_mut().zip(pairs) {
+            adam.update(latents, gradient, fit::rate(part), DECAY, self.updates);
+        }
+        if let (Some(weights), false) = (&gradients.weights, network.directions.is_empty()) {
+            self.coefficients.update(network, weights, part, self.updates);
         }
         self.updates += 1;
         self.age += 1;
     }
+}
+
+fn add(to: &mut [f32], from: &[f32], scale: f32) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to += scale * from);
 }
 
 fn progress<'a>(costs: impl Iterator<Item = &'a Cost> + Clone, lambda: f32) -> Progress {

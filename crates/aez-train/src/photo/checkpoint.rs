@@ -28,7 +28,7 @@ pub struct Progress {
 }
 
 /// What a file begins with.
-const MAGIC: &[u8] = b"AEZ photo training 1\n";
+const MAGIC: &[u8] = b"AEZ photo training 2\n";
 
 /// Writes a checkpoint: progress as a line of JSON, then the state of the trainer.
 ///

@@ -157,14 +157,18 @@ impl IntegerNetwork {
         if coefficients.iter().all(|&coefficient| coefficient == 0) {
             return Ok(Cow::Borrowed(self));
         }
+        let arrays = self.moved_layers(coefficients);
+        let arrays =
+            arrays.ok_or_else(|| Error::damaged("the coefficients make a layer's sums too large"))?;
+        Ok(Cow::Owned(Self::assemble(self.config.clone(), self.layers.clone(), arrays)))
+    }
+
+    fn moved_layers(&self, coefficients: &[i32]) -> Option<Vec<IntegerLayer>> {
         let one = |(plan, layer): (&Plan, &IntegerLayer)| {
             let moved = layer.moved(coefficients, &plan.sources)?;
             moved.check(&plan.sources, &plan.name).is_ok().then_some(moved)
         };
-        let arrays: Option<_> = plans(&self.layers).iter().zip(&self.arrays).map(one).collect();
-        let arrays =
-            arrays.ok_or_else(|| Error::damaged("the coefficients make a layer's sums too large"))?;
-        Ok(Cow::Owned(Self::assemble(self.config.clone(), self.layers.clone(), arrays)))
+        plans(&self.layers).iter().zip(&self.arrays).map(one).collect()
     }
 
     /// Upper bound of the bytes that a file takes for moving the weights.
@@ -178,7 +182,7 @@ impl IntegerNetwork {
 
     /// Whether a file may have these coefficients.
     pub(in super::super) fn can_move(&self, coefficients: &[i32]) -> bool {
-        self.moved(coefficients).is_ok()
+        self.moved_layers(coefficients).is_some()
     }
 
     /// The sizes.
