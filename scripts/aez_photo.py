@@ -3,6 +3,7 @@
 Matrices are multiplied in floating point, which is exact here: the model is checked so that no sum exceeds 32 bits.
 """
 
+import copy
 import functools
 import hashlib
 import json
@@ -19,7 +20,8 @@ FIELDS = {
     "channels": (1, 8), "features": (1, 32), "wide": None, "wide_chroma": None, "hidden": (1, 32),
     "neighbours": (0, 12), "before": (0, 5), "coarser": (0, 5), "guides": (0, 32),
 }  # fmt: skip
-TYPES = {"I16": "<i2", "I32": "<i4", "U8": "u1"}
+TYPES = {"I8": "i1", "I16": "<i2", "I32": "<i4", "U8": "u1"}
+MAX_DIRECTIONS, MAX_COEFFICIENT, COEFFICIENT_SCALE = 16, 127, 45
 LATENT, OTHER = 4095, 32768
 
 
@@ -43,22 +45,53 @@ class Tensors:
         return np.frombuffer(self.values[start:end], kind)
 
 
+def has_directions(name):
+    """Whether directions move a layer."""
+    net, level, *_, part = name.split(".")
+    return int(level) <= (1 if net == "context" else 2) and part != "scale"
+
+
 class Layer:
     """A layer; `bounds` has one bound for each tap."""
 
-    def __init__(self, tensors, network, name, bounds, outputs):
+    def __init__(self, tensors, network, name, bounds, outputs, directions):
         def part(part, dtype, count):
             return tensors.get(f"{network}.{name}.{part}", dtype, count)
 
-        weight, bias = part("weight", "I16", len(bounds) * outputs), part("bias", "I32", outputs)
-        shift = part("shift", "U8", outputs)
-        self.stored = b"".join(each.tobytes() for each in (weight, bias, shift))
-        self.name, self.outputs = name, outputs
-        self.weight = weight.astype(np.int64).reshape(len(bounds), outputs)
-        self.bias, self.shift = bias.astype(np.int64), shift.astype(np.int64)
+        taps = len(bounds)
+        stored = [part("weight", "I16", taps * outputs), part("bias", "I32", outputs), part("shift", "U8", outputs)]
+        weight, bias, shift = (each.astype(np.int64) for each in stored)
+        self.name, self.outputs, self.shift = name, outputs, shift
+        self.bounds = np.array(bounds, np.int64)
+        self.directions = None
+        if directions and has_directions(name):
+            stored += [part("direction", "I8", directions * (taps + 1) * outputs), part("exponent", "U8", 3 * outputs)]
+            self.directions, exponents = (each.astype(np.int64) for each in stored[3:])
+            self.directions = self.directions.reshape(directions, taps + 1, outputs)
+            need(all(1 <= each <= 40 for each in exponents), f"exponents of {name}", "model")
+            rows = [0 if bound == LATENT else 1 for bound in bounds] + [2]
+            self.exponents = exponents.reshape(3, outputs)[rows]
+        self.stored = b"".join(each.tobytes() for each in stored)
         need(not outputs or max(self.shift) <= 24, f"shifts of {name}", "model")
-        sums = abs(self.bias) + (abs(self.weight) * np.array(bounds, np.int64)[:, None]).sum(axis=0)
-        need(not outputs or max(sums) <= 2**31 - 1 - 2**17, f"sums of {name}", "model")
+        self.set(weight.reshape(taps, outputs), bias, "model")
+
+    def set(self, weight, bias, kind):
+        self.weight, self.bias = weight, bias
+        sums = abs(bias) + (abs(weight) * self.bounds[:, None]).sum(axis=0)
+        need(not self.outputs or max(sums) <= 2**31 - 1 - 2**17, f"sums of {self.name}", kind)
+
+    def moved(self, coefficients):
+        """The layer whose weights and biases coefficients have moved."""
+        if self.directions is None:
+            return self
+        sums = np.tensordot(np.array(coefficients, np.int64), self.directions, 1)
+        by = (sums * 2**16 + (1 << (self.exponents - 1))) >> self.exponents
+        weight, bias = self.weight + by[:-1], self.bias + by[-1]
+        need((abs(2 * weight + 1) < 2**16).all(), f"moved weights of {self.name}")
+        need((abs(2 * bias + 1) < 2**32).all(), f"moved biases of {self.name}")
+        moved = copy.copy(self)
+        moved.set(weight, bias, "damaged")
+        return moved
 
     def __call__(self, taps, shape):
         """The outputs at positions of this shape, before they are limited. A tap is an array of the same shape."""
@@ -77,11 +110,11 @@ class Layer:
 class Network:
     """The layers of one network."""
 
-    def __init__(self, tensors, index, levels):
-        self.levels, self.layers = levels, {}
+    def __init__(self, tensors, index, levels, directions):
+        self.levels, self.layers, self.directions = levels, {}, directions
 
         def add(name, bounds, outputs):
-            self.layers[name] = Layer(tensors, index, name, bounds, outputs)
+            self.layers[name] = Layer(tensors, index, name, bounds, outputs, directions)
 
         for i, level in enumerate(levels):
             hidden = level["hidden"]
@@ -100,6 +133,12 @@ class Network:
             add(f"synthesis.{i}.second", [OTHER] * (9 if level["wide"] else 1) * features, features)
             add(f"synthesis.{i}.output", [OTHER] * (1 if i else 9) * features, 3)
             add(f"synthesis.{i}.carry", [OTHER] * features, levels[i - 1]["features"] if i else 0)
+
+    def moved(self, coefficients):
+        """The network whose weights coefficients have moved."""
+        moved = copy.copy(self)
+        moved.layers = {name: layer.moved(coefficients) for name, layer in self.layers.items()}
+        return moved
 
     def latent_taps(self, i, c, p):
         """The latents that `first` reads: level, channel, and the distance in rows and columns."""
@@ -162,32 +201,42 @@ class PhotoModel:
             if type(entry) is dict:
                 entry.pop("training", None)
             check_fields(entry, ["quality", "config"])
-            check_fields(entry["config"], ["levels"])
-            quality, levels = entry["quality"], entry["config"]["levels"]
+            config = entry["config"]
+            directions = config.pop("directions", 0) if type(config) is dict else 0
+            check_fields(config, ["levels"])
+            need(type(directions) is int and 0 <= directions <= MAX_DIRECTIONS, "number of directions", "model")
+            quality, levels = entry["quality"], config["levels"]
             need(type(quality) is int and last < quality <= 100, "qualities of the networks", "model")
             last = quality
             check_levels(levels)
-            self.networks[quality] = network = Network(tensors, index, levels)
+            self.networks[quality] = network = Network(tensors, index, levels, directions)
             config = {"levels": [{name: level[name] for name in FIELDS} for level in levels]}
+            config |= {"directions": directions} if directions else {}
             hash.update(bytes([quality]) + json.dumps(config, separators=(",", ":")).encode())
             for layer in network.layers.values():
                 hash.update(layer.name.encode() + layer.stored)
         self.id = hash.digest()[:4]
 
     def decode(self, header, payload):
-        """The latents in the order in which they are coded, and the levels of all pixels."""
+        """The coefficients and latents in the order in which they are coded, and the levels of all pixels."""
         need(header["coder"] == "range", "a photo that is coded by zstd")
         quality = header["quality"]
         trained = min(self.networks, key=lambda each: (abs(each - quality), each))
-        picture = Picture(self.networks[trained], factor(trained - quality), header["height"], header["width"])
-        decoder = RangeDecoder(payload)
+        network, decoder = self.networks[trained], RangeDecoder(payload)
+        coefficients = [0] * network.directions
+        if coefficients and decoder.symbol(BIT):
+            coefficients = [latent(decoder, 0, COEFFICIENT_SCALE) for _ in coefficients]
+            need(any(coefficients), "coefficients that are all 0")
+            need(max(map(abs, coefficients)) <= MAX_COEFFICIENT, "a coefficient is out of range")
+        network = network.moved(coefficients)
+        picture = Picture(network, factor(trained - quality), header["height"], header["width"])
         for i in reversed(range(len(picture.network.levels))):
             picture.decode_level(i, decoder)
         decoder.finish()
         rgb = pixels(picture.picture)
         if header["gray"]:
             rgb = np.repeat((2 * rgb.sum(axis=2, keepdims=True) + 3) // 6, 3, axis=2)
-        return picture.coded, rgb.ravel().tolist()
+        return coefficients + picture.coded, rgb.ravel().tolist()
 
 
 # Latents.

@@ -3,6 +3,7 @@
 
 mod broken;
 mod models;
+mod moved;
 mod photo;
 
 use std::{ffi::OsStr, fs};
@@ -16,7 +17,7 @@ use aez_core::{
 use aez_image::PictureFormat;
 use serde::Serialize;
 
-use super::{MODELS, PHOTO, PreviewRecord, bytes, json, model, path, vectors::record};
+use super::{MODELS, MOVED, PHOTO, PreviewRecord, bytes, json, model, path, vectors::record};
 
 #[test]
 #[ignore = "writes tests/vectors"]
@@ -28,13 +29,14 @@ fn regenerate() {
             fs::remove_file(old).unwrap();
         }
     }
-    let make: [fn() -> Vec<u8>; 4] = [models::small, models::normalized, models::packed, photo::model];
+    let make: [fn() -> Vec<u8>; 5] =
+        [models::small, models::normalized, models::packed, photo::model, moved::model];
     for (name, make) in MODELS.into_iter().zip(make) {
         if !path(name).exists() {
             save(name, &make());
         }
     }
-    let [small, normalized, packed, photos] = MODELS.map(model);
+    let [small, normalized, packed, photos, moved] = MODELS.map(model);
     for (name, file) in accepted(&small) {
         save_vector(name, &file, MODELS[0], &small);
     }
@@ -45,9 +47,13 @@ fn regenerate() {
     for (name, file) in photo::accepted(&bytes(PHOTO), &photos) {
         save_vector(name, &file, PHOTO, &photos);
     }
+    for (name, file) in moved::accepted(&bytes(MOVED)) {
+        save_vector(name, &file, MOVED, &moved);
+    }
     save_previews(&small, &old_previews);
     broken::save_all(&small);
     broken::save_rejected("rejected_photo", &photos, photo::rejected(&photos));
+    broken::save_rejected("rejected_moved", &moved, moved::rejected(&bytes(MOVED)));
 }
 
 fn save(name: &str, bytes: &[u8]) {

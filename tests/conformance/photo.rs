@@ -13,7 +13,7 @@ use safetensors::{
 };
 use serde_json::{Value, json};
 
-use super::{PHOTO, bytes, kind, path, reader};
+use super::{MOVED, PHOTO, bytes, kind, path, reader};
 
 /// The number of latents of each level, the finest first.
 pub fn counts(config: &Config, height: u32, width: u32) -> Vec<usize> {
@@ -42,14 +42,16 @@ fn arranged(coded: &[i32], config: &Config, height: u32, width: u32) -> Vec<Vec<
     latents
 }
 
-/// Checks that a file is what the encoder makes of these latents, and that it has these pixels.
-pub fn assert_latents(name: &str, coded: &[i32], rgb: &[u8]) {
-    let model = PhotoModel::from_bytes(&bytes(PHOTO)).unwrap();
+/// Checks that a file is what the encoder makes of these coefficients and latents, and that it has these pixels.
+pub fn assert_latents(model: &str, name: &str, coded: &[i32], rgb: &[u8]) {
+    let model = PhotoModel::from_bytes(&bytes(model)).unwrap();
     let Container { header, payload, .. } =
         Container::parse(&bytes(&format!("{name}.aez")), &Limits::default()).unwrap();
     let (network, multiplier) = model.network(header.quality);
+    let (coefficients, coded) = coded.split_at(network.config().directions);
     let latents = arranged(coded, network.config(), header.height, header.width);
-    let (found, pixels) = network.encode(header.height, header.width, multiplier, &latents, &[]).unwrap();
+    let (found, pixels) =
+        network.encode(header.height, header.width, multiplier, &latents, coefficients).unwrap();
     assert_eq!(found, payload, "{name}");
     if !header.gray {
         assert_eq!(pixels, rgb, "{name}");
@@ -180,23 +182,63 @@ fn broken_tensors(good: &Parts) -> Vec<(String, Vec<u8>)> {
     .collect()
 }
 
+/// Model files with directions that break one rule each.
+fn broken_directions() -> Vec<(String, Vec<u8>)> {
+    let good = Parts::read(&bytes(MOVED));
+    let layer = "0.context.1.0.3.output";
+    let [directions, exponents] =
+        ["direction", "exponent"].map(|part| good.tensors[&format!("{layer}.{part}")].1.clone());
+    let mut broken: Vec<_> = [
+        (format!("{layer}.direction"), None),
+        (format!("{layer}.exponent"), None),
+        ("0.synthesis.0.carry.exponent".into(), None),
+        (format!("{layer}.direction"), Some((Dtype::U8, directions.clone()))),
+        (format!("{layer}.direction"), Some((Dtype::I8, directions[1..].to_vec()))),
+        (format!("{layer}.exponent"), Some((Dtype::U8, exponents[1..].to_vec()))),
+        (format!("{layer}.exponent"), Some((Dtype::U8, vec![0; exponents.len()]))),
+        (format!("{layer}.exponent"), Some((Dtype::U8, vec![41; exponents.len()]))),
+    ]
+    .into_iter()
+    .enumerate()
+    .map(|(index, (name, tensor))| (format!("{index}: {name}"), good.with_tensor(&name, tensor)))
+    .collect();
+    for value in [json!(-1), json!(2), json!(4), json!(17), json!(3.5), json!(null)] {
+        let place = "/networks/0/config/directions";
+        broken.push((format!("{place} {value}"), good.with(place, value)));
+    }
+    broken
+}
+
+#[test]
+fn ids_without_directions_are_as_before() {
+    assert_eq!(super::model(PHOTO).id().to_string(), "c2175d3a");
+    // A network may also say that it has none.
+    let good = Parts::read(&bytes(PHOTO));
+    let said = Model::from_bytes(good.with("/networks/0/config/directions", json!(0))).unwrap();
+    assert_eq!(said.id(), super::model(PHOTO).id());
+}
+
 #[test]
 fn models_that_break_a_rule_are_rejected() {
-    for (name, file) in broken() {
+    for (name, file) in [broken(), broken_directions()].concat() {
         let error = Model::from_bytes(file).err().unwrap_or_else(|| panic!("{name} is accepted"));
         assert_eq!(kind(&error), "model", "{name}: {error}");
     }
-    let good = Parts::read(&bytes(PHOTO)).to_bytes();
-    assert_eq!(Model::from_bytes(good).unwrap().id(), super::model(PHOTO).id());
+    for name in [PHOTO, MOVED] {
+        let good = Parts::read(&bytes(name)).to_bytes();
+        assert_eq!(Model::from_bytes(good).unwrap().id(), super::model(name).id());
+    }
 }
 
 #[test]
 fn the_second_reader_rejects_the_same_models() {
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("model.safetensors");
-    for (name, file) in broken() {
+    let broken = broken().into_iter().map(|one| (one, "photo.aez"));
+    let broken = broken.chain(broken_directions().into_iter().map(|one| (one, "moved.aez")));
+    for ((name, file), input) in broken {
         std::fs::write(&model, file).unwrap();
-        let input = path("photo.aez").to_str().unwrap().to_owned();
+        let input = path(input).to_str().unwrap().to_owned();
         let Some(lines) = reader::read(&model, &[input]) else { return };
         assert!(reader::is_skipped(&lines[0]) || lines[0]["error"] == "model", "{name}: {}", lines[0]);
     }
@@ -245,15 +287,18 @@ fn the_smallest_and_the_largest_networks_survive_a_round_trip() {
     };
     let mut large = vec![largest; 10];
     large[9].guides = 0;
-    for levels in [vec![smallest; 2], large] {
-        let network = Network::new(Config { levels, directions: 0 }, 0.01, 1).unwrap();
+    for (levels, directions) in
+        [(vec![smallest; 2], 0), (vec![smallest; 2], 1), (large.clone(), 0), (large, 16)]
+    {
+        let network = Network::new(Config { levels, directions }, 0.01, 1).unwrap();
         let network = IntegerNetwork::new(&network).unwrap();
         for (height, width) in [(1, 1), (37, 22)] {
             let latent = |index: usize| ((index as i32 * 2_654_435) % 4096) >> (index % 13);
             let counts = counts(network.config(), height, width);
             let latents: Vec<Vec<i32>> =
                 counts.iter().map(|&count| (0..count).map(latent).collect()).collect();
-            let (payload, pixels) = network.encode(height, width, 1 << 12, &latents, &[]).unwrap();
+            let coefficients: Vec<i32> = (0..directions as i32).map(|index| 7 * index - 40).collect();
+            let (payload, pixels) = network.encode(height, width, 1 << 12, &latents, &coefficients).unwrap();
             assert_eq!(network.decode(height, width, 1 << 12, &payload, &Limits::default()).unwrap(), pixels);
         }
     }

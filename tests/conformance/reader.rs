@@ -6,8 +6,8 @@ use std::{path::Path, process::Command};
 use serde_json::Value;
 
 use super::{
-    MODELS, PHOTO, PreviewRecord, REJECTED, Record, Rejection, assert_near, assert_shows, json, names, path,
-    photo::assert_latents, png,
+    MODELS, MOVED, PHOTO, PreviewRecord, REJECTED, Record, Rejection, assert_near, assert_shows, json, names,
+    path, photo::assert_latents, png,
 };
 
 /// The output of the reader for each input, or `None` without Python.
@@ -61,8 +61,8 @@ fn the_second_reader_decodes_the_same() {
             let mut found: Record =
                 serde_json::from_value(line.clone()).unwrap_or_else(|e| panic!("{e}: {line}"));
             let rgb = levels(&line, "rgb").unwrap();
-            if model == PHOTO {
-                assert_latents(name, &std::mem::take(&mut found.symbols), &rgb);
+            if [PHOTO, MOVED].contains(&model) {
+                assert_latents(model, name, &std::mem::take(&mut found.symbols), &rgb);
             }
             assert_eq!(found, json(&format!("{name}.json")), "{name}");
             assert_shows(name, model, &rgb, &picture.rgb);

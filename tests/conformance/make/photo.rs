@@ -36,13 +36,18 @@ pub fn model() -> Vec<u8> {
     PhotoModel::to_bytes(&[(low.0, &low.1), (high.0, &high.1)]).unwrap()
 }
 
-fn quality(quality: u8) -> Quality {
+pub fn quality(quality: u8) -> Quality {
     Quality::new(quality).unwrap()
 }
 
 fn train(quality: Quality, levels: Vec<Level>) -> Network {
+    train_config(quality, Config { levels, directions: 0 })
+}
+
+/// A network that was trained for a moment.
+pub fn train_config(quality: Quality, config: Config) -> Network {
     let targets = [(40, 32), (33, 47)].map(|(width, height)| Target::new(&scene(width, height)).unwrap());
-    let network = Network::new(Config { levels, directions: 0 }, lambda(quality), 1).unwrap();
+    let network = Network::new(config, lambda(quality), 1).unwrap();
     let mut trainer = Trainer::new(network, targets.into(), Recipe::default());
     for step in 0..200 {
         trainer.step(step as f32 / 200.0);
@@ -101,7 +106,7 @@ fn with_latents(model: &[u8], file: &[u8], latent: fn(usize) -> i32) -> Vec<u8> 
     with_payload(file, network.encode(height, width, multiplier, &latents, &[]).unwrap().0)
 }
 
-fn with_payload(file: &[u8], payload: Vec<u8>) -> Vec<u8> {
+pub fn with_payload(file: &[u8], payload: Vec<u8>) -> Vec<u8> {
     let container = Container::parse(file, &Limits::default()).unwrap();
     Container { payload, ..container }.to_bytes().unwrap()
 }

@@ -158,7 +158,13 @@ impl Network {
         &self.parameters
     }
 
-    /// The name of each array of [`Network::parameters`], and its place.
+    /// What each direction adds to each of [`Network::parameters`], for a coefficient of 1.
+    #[must_use]
+    pub fn directions(&self) -> &[f32] {
+        &self.directions
+    }
+
+    /// The name of each array of [`Network::parameters`], and its values.
     pub fn arrays(&self) -> impl Iterator<Item = (&str, &[f32])> {
         self.layers.arrays.iter().map(|(name, range)| (name.as_str(), &self.parameters[range.clone()]))
     }

@@ -141,6 +141,7 @@ impl Trainer {
             .collect();
         let mut total = vec![0.0; self.adam.mean.len()];
         let mut directions = vec![0.0; self.direction_adam.mean.len()];
+        let mean = self.mean_coefficients();
         let mut has_influence = false;
         for (&index, Gradients { cost, weights, .. }) in batch.iter().zip(&results) {
             let (example, scale) = (&self.examples[index], 1.0 / cost.pixels as f32);
@@ -150,8 +151,8 @@ impl Trainer {
             has_influence = true;
             add(&mut total, weights, scale);
             let rows = directions.chunks_exact_mut(total.len());
-            for (row, coefficient) in rows.zip(&example.coefficients.values) {
-                add(row, weights, scale * coefficient);
+            for ((row, coefficient), mean) in rows.zip(&example.coefficients.values).zip(&mean) {
+                add(row, weights, scale * (coefficient - mean));
             }
         }
         for (&index, gradients) in batch.iter().zip(&results) {
@@ -162,6 +163,19 @@ impl Trainer {
         }
         self.steps += 1;
         progress(results.iter().map(|gradients| &gradients.cost), self.network.lambda())
+    }
+
+    /// The means of the coefficients of pictures that have an influence on the weights. Directions follow the differences from them only:
+    /// what all pictures have in common belongs to the weights. Otherwise directions grow without bound, and training diverges.
+    fn mean_coefficients(&self) -> Vec<f32> {
+        let prepared = self.examples.iter().filter(|example| example.is_prepared(&self.recipe));
+        let (mut mean, mut count) = (vec![0.0; self.network.config().directions], 0.0_f32);
+        for example in prepared {
+            add(&mut mean, &example.coefficients.values, 1.0);
+            count += 1.0;
+        }
+        mean.iter_mut().for_each(|value| *value /= count.max(1.0));
+        mean
     }
 
     /// Measures the first pictures as a decoder shows them.
