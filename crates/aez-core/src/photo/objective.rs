@@ -39,22 +39,27 @@ pub(super) fn gradient(
 ) -> (Cost, Vec<Vec<f32>>) {
     let grids = target.grids(latents);
     let is_guided = network.config().levels.iter().any(|level| level.guides > 0);
-    let (rates, (squares, mut gradients)) = if weights.is_some() || is_guided {
+    let (rates, (squares, mut gradients)) = if is_guided {
         let forward = synthesis::forward(network, &grids);
         let mut rates = rates(network, &grids, Some(&forward), weights.as_deref_mut());
         let features = std::mem::take(&mut rates.features);
         let distortion = distortion(network, target, &grids, &forward, features, weights);
         (rates, distortion)
     } else {
-        // Neither part needs the other.
-        join(
-            || rates(network, &grids, None, None),
+        // Neither part needs the other, and each has weights of its own.
+        let mut own = weights.as_ref().map(|weights| vec![0.0; weights.len()]);
+        let parts = join(
+            || rates(network, &grids, None, weights.as_deref_mut()),
             || {
                 let forward = synthesis::forward(network, &grids);
                 let features = zero_features(&forward);
-                distortion(network, target, &grids, &forward, features, None)
+                distortion(network, target, &grids, &forward, features, own.as_deref_mut())
             },
-        )
+        );
+        if let (Some(weights), Some(own)) = (weights, own) {
+            weights.iter_mut().zip(own).for_each(|(to, from)| *to += from);
+        }
+        parts
     };
     for (gradient, rate) in gradients.iter_mut().zip(&rates.latents) {
         gradient.iter_mut().zip(rate).for_each(|(gradient, rate)| *gradient += rate);

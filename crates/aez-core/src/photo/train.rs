@@ -144,7 +144,7 @@ impl Trainer {
         let mean = self.mean_coefficients();
         let mut has_influence = false;
         for (&index, Gradients { cost, weights, .. }) in batch.iter().zip(&results) {
-            let (example, scale) = (&self.examples[index], 1.0 / cost.pixels as f32);
+            let (example, scale) = (&self.examples[index], influence(cost, self.network.lambda()));
             let Some(weights) = weights.as_ref().filter(|_| example.is_prepared(&self.recipe)) else {
                 continue;
             };
@@ -272,6 +272,12 @@ impl Example {
 
 fn add(to: &mut [f32], from: &[f32], scale: f32) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to += scale * from);
+}
+
+/// The factor of the derivatives of a picture's weights. Those of pictures with much texture are large; the root of the loss lets smooth
+/// pictures count more.
+fn influence(cost: &Cost, lambda: f32) -> f32 {
+    (cost.loss(lambda).max(0.01).sqrt() * cost.pixels as f64).recip() as f32
 }
 
 fn progress<'a>(costs: impl Iterator<Item = &'a Cost> + Clone, lambda: f32) -> Progress {
