@@ -113,12 +113,12 @@ def initial_parameters(layout, seed):
             for q in range(4):
                 n = f"context.{l}.{ch}.{q}"
                 for layer in ["first", "second"]:
-                    bound = layout.at[f"{n}.{layer}.weight"][1][0] ** -0.5
+                    bound = max(1, layout.at[f"{n}.{layer}.weight"][1][0]) ** -0.5
                     fill(f"{n}.{layer}.weight", bound), fill(f"{n}.{layer}.bias", bound)
                 eye(f"{n}.second.weight", s["hidden"], False)
         n = f"synthesis.{l}"
         for layer in ["first", "second"]:
-            bound = layout.at[f"{n}.{layer}.weight"][1][0] ** -0.5
+            bound = max(1, layout.at[f"{n}.{layer}.weight"][1][0]) ** -0.5
             fill(f"{n}.{layer}.weight", bound), fill(f"{n}.{layer}.bias", bound)
         eye(f"{n}.second.weight", s["features"], s["wide"])
         fill(f"{n}.carry.weight", s["features"] ** -0.5)
