@@ -12,7 +12,7 @@ use aez_core::{
     testing::tiny,
     tiled::{self, Provenance, Quantizer, Storage, TiledModel, init::xavier},
 };
-use aez_fuzz::{AdaptiveCase, CHANNELS, Case, PHOTO_MODEL};
+use aez_fuzz::{AdaptiveCase, CHANNELS, Case, MOVED_MODEL, PHOTO_MODEL};
 use safetensors::{
     Dtype, SafeTensors,
     tensor::{TensorView, serialize},
@@ -71,14 +71,28 @@ fn write_photo_seeds() -> io::Result<()> {
         let settings = [header.height as u8 - 1, header.width as u8 - 1, quality - 1];
         save("photo_payload", index, &[&settings[..], &payload].concat())?;
     }
-    for (index, settings) in [[8, 5, 74], [0, 0, 29], [23, 16, 99]].iter().enumerate() {
+    for (index, settings) in [[8, 5, 74], [0, 0, 29], [23, 16, 99], [8, 5, 159]].iter().enumerate() {
         save("photo_round_trip", index, &[&settings[..], &pixels(60)].concat())?;
     }
     save("photo_model", 0, &[&[0][..], &small_photo_model()].concat())?;
-    for (index, scale) in (1..).zip([0_u8, 2, 8]) {
+    for (index, coefficients) in (4..).zip([[0, 0, 0], [20, -9, 1]]) {
+        save("photo_payload", index, &[&[8, 5, 159][..], &moved(coefficients)].concat())?;
+    }
+    for (index, scale) in (1..).zip([0_u8, 2, 8, 64 + 8]) {
         save("photo_model", index, &[&[2 * scale + 1][..], &pixels(300)].concat())?;
     }
     Ok(())
+}
+
+/// The payload of latents of 0 for a picture of 6x9 pixels whose coefficients move the weights.
+fn moved(coefficients: [i32; 3]) -> Vec<u8> {
+    let model = PhotoModel::from_bytes(MOVED_MODEL).expect("a valid model");
+    let (network, multiplier) = model.network(Quality::new(60).expect("1 to 100"));
+    let levels = network.config().levels.iter().enumerate();
+    let count = |level: usize| 9_usize.div_ceil(1 << level) * 6_usize.div_ceil(1 << level);
+    let latents: Vec<Vec<i32>> =
+        levels.map(|(level, sizes)| vec![0; count(level) * sizes.channels]).collect();
+    network.encode(9, 6, multiplier, &latents, &coefficients).expect("coefficients in range").0
 }
 
 fn containers() -> [Container; 3] {
@@ -200,7 +214,8 @@ fn small_photo_model() -> Vec<u8> {
         coarser: 1,
         guides: 0,
     };
-    let network = Network::new(Config { levels: vec![level; 2], directions: 0 }, 0.01, 1).expect("a valid network");
+    let network =
+        Network::new(Config { levels: vec![level; 2], directions: 0 }, 0.01, 1).expect("a valid network");
     PhotoModel::to_bytes(&[(Quality::REFERENCE, &network)]).expect("small weights")
 }
 

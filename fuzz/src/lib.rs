@@ -70,6 +70,9 @@ impl<'a> AdaptiveCase<'a> {
 /// A small model of the photo family.
 pub static PHOTO_MODEL: &[u8] = include_bytes!("../../tests/vectors/photo.safetensors");
 
+/// The same with directions.
+pub static MOVED_MODEL: &[u8] = include_bytes!("../../tests/vectors/moved.safetensors");
+
 /// Settings of a photo, and arbitrary bytes.
 pub struct PhotoCase<'a> {
     pub height: u32,
@@ -80,13 +83,15 @@ pub struct PhotoCase<'a> {
 }
 
 impl<'a> PhotoCase<'a> {
-    /// Derives the settings from the first bytes: height and width up to 24, and quality.
+    /// Derives the settings from the first bytes: height and width up to 24, quality, and whether the network has directions.
     pub fn new(data: &'a [u8]) -> Option<Self> {
-        static MODEL: LazyLock<PhotoModel> =
-            LazyLock::new(|| PhotoModel::from_bytes(PHOTO_MODEL).expect("a valid model"));
+        static MODELS: LazyLock<[PhotoModel; 2]> = LazyLock::new(|| {
+            [PHOTO_MODEL, MOVED_MODEL].map(|bytes| PhotoModel::from_bytes(bytes).expect("a valid model"))
+        });
         let (&[height, width, quality], rest) = data.split_first_chunk::<3>()?;
+        let model = &MODELS[usize::from(quality >= 128)];
         let quality = Quality::new(1 + quality % 100).expect("1 to 100");
-        let (network, multiplier) = MODEL.network(quality);
+        let (network, multiplier) = model.network(quality);
         Some(Self {
             height: u32::from(height % 24) + 1,
             width: u32::from(width % 24) + 1,
@@ -97,14 +102,15 @@ impl<'a> PhotoCase<'a> {
     }
 }
 
-/// The small model of the photo family with other weights, biases and shifts. They are taken from the bytes, which are repeated as
+/// One of the small models of the photo family with other weights, biases, shifts and directions. They are taken from the bytes, which are repeated as
 /// needed; the larger `scale`, the larger are weights and biases.
 pub fn photo_model(scale: u8, values: &[u8]) -> Vec<u8> {
-    let mut file = PHOTO_MODEL.to_vec();
-    let tensors = SafeTensors::deserialize(PHOTO_MODEL).expect("a valid file");
+    let model = if scale & 64 == 0 { PHOTO_MODEL } else { MOVED_MODEL };
+    let mut file = model.to_vec();
+    let tensors = SafeTensors::deserialize(model).expect("a valid file");
     let mut values = values.iter().copied().cycle();
-    for (_, view) in tensors.iter() {
-        let start = view.data().as_ptr() as usize - PHOTO_MODEL.as_ptr() as usize;
+    for (name, view) in tensors.iter() {
+        let start = view.data().as_ptr() as usize - model.as_ptr() as usize;
         let to = &mut file[start..start + view.data().len()];
         let mut next = || values.next().unwrap_or(0);
         match view.dtype() {
@@ -114,6 +120,8 @@ pub fn photo_model(scale: u8, values: &[u8]) -> Vec<u8> {
             Dtype::I32 => to.as_chunks_mut::<4>().0.iter_mut().for_each(|to| {
                 *to = (i32::from(next() as i8) << (scale % 25)).to_le_bytes();
             }),
+            Dtype::I8 => to.iter_mut().for_each(|to| *to = next()),
+            _ if name.ends_with("exponent") => to.iter_mut().for_each(|to| *to = 1 + next() % 40),
             _ => to.iter_mut().for_each(|to| *to = next() % 25),
         }
     }

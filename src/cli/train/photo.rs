@@ -104,11 +104,15 @@ impl PhotoArgs {
 
 fn row_text(row: &Row) -> String {
     let Row { steps, crops, train_loss, validation_loss, validation_bits, validation_psnr, seconds } = row;
+    let train = match train_loss.is_nan() {
+        true => "-".into(),
+        false => format!("{train_loss:.4}"),
+    };
     let validation = match validation_loss.is_nan() {
         true => "-".into(),
         false => format!("{validation_loss:.4} ({validation_bits:.4} bits a pixel, {validation_psnr:.2} dB)"),
     };
     format!(
-        "{steps:8} steps  {crops:7} crops  loss: train {train_loss:.4}  validation {validation}  {seconds:.0} s\n"
+        "{steps:8} steps  {crops:7} crops  loss: train {train}  validation {validation}  {seconds:.0} s\n"
     )
 }

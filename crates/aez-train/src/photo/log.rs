@@ -17,6 +17,7 @@ pub struct Row {
     /// Duration of the training in seconds.
     pub seconds: f64,
     /// Mean over the steps since the last row: bits for each pixel plus squared error divided by lambda, with soft rounding.
+    /// Not a number without a step.
     pub train_loss: f64,
     /// Mean over the held-out pictures, after their latents were optimized: the same for rounded latents. Not a number if there are no
     /// such pictures.
