@@ -221,7 +221,7 @@ class PhotoModel:
         """The coefficients and latents in the order in which they are coded, and the levels of all pixels."""
         need(header["coder"] == "range", "a photo that is coded by zstd")
         quality = header["quality"]
-        trained = min(self.networks, key=lambda each: (abs(each - quality), each))
+        trained = min(self.networks, key=lambda each: (abs(place(each) - place(quality)), each))
         network, decoder = self.networks[trained], RangeDecoder(payload)
         coefficients = [0] * network.directions
         if coefficients and decoder.symbol(BIT):
@@ -229,7 +229,7 @@ class PhotoModel:
             need(any(coefficients), "coefficients that are all 0")
             need(max(map(abs, coefficients)) <= MAX_COEFFICIENT, "a coefficient is out of range")
         network = network.moved(coefficients)
-        picture = Picture(network, factor(trained - quality), header["height"], header["width"])
+        picture = Picture(network, factor(place(trained) - place(quality)), header["height"], header["width"])
         for i in reversed(range(len(picture.network.levels))):
             picture.decode_level(i, decoder)
         decoder.finish()
@@ -312,6 +312,11 @@ def enlarge(planes, rows, columns, weights):
         sources = zip(weights, (a, a + toward, a + 2 * toward, a - toward))
         padded = sum(weight * np.take(padded, source, axis) for weight, source in sources)
     return padded
+
+
+def place(quality):
+    """Qualities above 80 count twice."""
+    return quality + max(0, quality - 80)
 
 
 def factor(e):

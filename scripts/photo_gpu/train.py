@@ -208,7 +208,8 @@ def start(net, init, count):
 def train(quality, seconds, init, crops, path, options):
     """Trains one network for a time. The learning rate follows the clock."""
     began = time.time()
-    lam = 0.05 * 2 ** (-(quality - 1) / 11)
+    # As `lambda` in the crate.
+    lam = 0.05 * 2 ** (-(quality + max(0, quality - 80) - 1) / 11)
     net = FastNetwork(default_config(), options.edge, lam, options.device, options.library)
     trainer = Trainer(net, *start(net, init, options.directions), crops, options)
     size, every = options.batch // GROUPS, max(1, options.updates // GROUPS)

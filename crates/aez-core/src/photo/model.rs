@@ -19,7 +19,7 @@ use super::{
     integer::{Directions, IntegerLayer, IntegerNetwork},
     layers::has_directions,
     network::Network,
-    quality::{lambda, multiplier},
+    quality::{lambda, multiplier, place},
 };
 use crate::{
     container::ModelId,
@@ -185,7 +185,7 @@ impl PhotoModel {
     }
 
     fn nearest(&self, quality: Quality) -> &Entry {
-        let nearest = self.networks.iter().min_by_key(|entry| entry.quality.get().abs_diff(quality.get()));
+        let nearest = self.networks.iter().min_by_key(|entry| place(entry.quality).abs_diff(place(quality)));
         nearest.expect("a model has a network")
     }
 

@@ -134,6 +134,14 @@ impl Network {
         Self { config, layers, parameters, directions: Vec::new(), lambda: *lambda, steps }
     }
 
+    /// The network for a quality that is higher, as files of other qualities use it: with other steps and another lambda.
+    pub(super) fn shifted(mut self, qualities: f32) -> Self {
+        let factor = (-qualities / 22.0).exp2();
+        self.lambda *= factor * factor;
+        self.steps.iter_mut().for_each(|step| *step *= factor);
+        self
+    }
+
     /// The sizes.
     #[must_use]
     pub fn config(&self) -> &Config {

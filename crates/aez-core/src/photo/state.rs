@@ -24,7 +24,7 @@ struct Opening {
     updates: Vec<(u32, u32)>,
 }
 
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 impl Trainer {
     /// The state: weights, directions, latents, coefficients and the optimizer's averages of all, without the pictures.
@@ -84,9 +84,9 @@ impl Trainer {
         for Adam { mean, square } in [&self.adam, &self.direction_adam] {
             arrays.extend([&mean[..], square]);
         }
-        for Example { latents, adams, coefficients, .. } in &self.examples {
+        for Example { latents, adams, coefficients, offset, .. } in &self.examples {
             let Coefficients { values, adam: Adam { mean, square } } = coefficients;
-            arrays.extend([&values[..], mean, square]);
+            arrays.extend([std::slice::from_ref(offset), values, mean, square]);
             for (latents, Adam { mean, square }) in latents.iter().zip(adams) {
                 arrays.extend([&latents[..], mean, square]);
             }
@@ -100,9 +100,9 @@ impl Trainer {
         for Adam { mean, square } in [&mut self.adam, &mut self.direction_adam] {
             arrays.extend([&mut mean[..], square]);
         }
-        for Example { latents, adams, coefficients, .. } in &mut self.examples {
+        for Example { latents, adams, coefficients, offset, .. } in &mut self.examples {
             let Coefficients { values, adam: Adam { mean, square } } = coefficients;
-            arrays.extend([&mut values[..], mean, square]);
+            arrays.extend([std::slice::from_mut(offset), values, mean, square]);
             for (latents, Adam { mean, square }) in latents.iter_mut().zip(adams) {
                 arrays.extend([&mut latents[..], mean, square]);
             }

@@ -35,13 +35,15 @@ pub struct Recipe {
     pub updates: u32,
     /// How many of these updates come before the picture has an influence on the weights.
     pub preparation: u32,
-    /// Seed of the order of the pictures and of the noise.
+    /// Each picture has a quality of its own, up to this far from that of the network.
+    pub jitter: f32,
+    /// Seed of the order of the pictures, of their qualities and of the noise.
     pub seed: u64,
 }
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { batch: 2, rate: 3e-3, updates: 80, preparation: 12, seed: 0 }
+        Self { batch: 2, rate: 3e-3, updates: 80, preparation: 12, jitter: 11.0, seed: 0 }
     }
 }
 
@@ -62,15 +64,29 @@ pub(super) struct Example {
     pub latents: Vec<Vec<f32>>,
     pub adams: Vec<Adam>,
     pub coefficients: Coefficients,
+    /// How far its quality is above that of the network.
+    pub offset: f32,
     pub updates: u32,
     /// How many of the updates of its optimization are done, as if it had begun earlier: the first pictures of a training do not end
     /// at the same time.
     pub age: u32,
 }
 
+/// The cost of a picture, and the lambda of its quality.
+struct Weighted {
+    cost: Cost,
+    lambda: f32,
+}
+
+impl Weighted {
+    fn loss(&self) -> f64 {
+        self.cost.loss(self.lambda)
+    }
+}
+
 /// The cost of a picture and its derivatives.
 struct Gradients {
-    cost: Cost,
+    cost: Weighted,
     latents: Vec<Vec<f32>>,
     /// `None` where neither the weights nor coefficients need them.
     weights: Option<Vec<f32>>,
@@ -91,8 +107,8 @@ impl Trainer {
     /// Begins to train a network on pictures.
     #[must_use]
     pub fn new(network: Network, targets: Vec<Target>, recipe: Recipe) -> Self {
-        let mut examples: Vec<Example> =
-            targets.into_iter().map(|target| Example::new(&network, target)).collect();
+        let example = |(index, target)| Example::new(&network, target, offset(&recipe, 0, index));
+        let mut examples: Vec<Example> = targets.into_iter().enumerate().map(example).collect();
         let count = examples.len() as u32;
         for (index, example) in (0..).zip(&mut examples) {
             example.age = index * recipe.updates / count;
@@ -125,7 +141,8 @@ impl Trainer {
     /// # Panics
     /// When there are fewer pictures.
     pub fn replace(&mut self, picture: usize, target: Target) {
-        self.examples[picture] = Example::new(&self.network, target);
+        let offset = offset(&self.recipe, self.steps, picture);
+        self.examples[picture] = Example::new(&self.network, target, offset);
     }
 
     /// Updates the weights and directions, and the latents and coefficients of the next pictures. `part` is how much of the training is
@@ -144,7 +161,7 @@ impl Trainer {
         let mean = self.mean_coefficients();
         let mut has_influence = false;
         for (&index, Gradients { cost, weights, .. }) in batch.iter().zip(&results) {
-            let (example, scale) = (&self.examples[index], influence(cost, self.network.lambda()));
+            let (example, scale) = (&self.examples[index], influence(cost));
             let Some(weights) = weights.as_ref().filter(|_| example.is_prepared(&self.recipe)) else {
                 continue;
             };
@@ -162,7 +179,7 @@ impl Trainer {
             self.update_weights(&mut total, &mut directions, part);
         }
         self.steps += 1;
-        progress(results.iter().map(|gradients| &gradients.cost), self.network.lambda())
+        progress(results.iter().map(|gradients| &gradients.cost))
     }
 
     /// The means of the coefficients of pictures that have an influence on the weights. Directions follow the differences from them only:
@@ -182,14 +199,14 @@ impl Trainer {
     #[must_use]
     pub fn measure(&self, count: usize) -> Progress {
         let examples = &self.examples[..count.min(self.examples.len())];
-        let costs: Vec<Cost> = (0..examples.len())
-            .into_par_iter()
-            .map(|index| {
-                let Example { target, latents, coefficients, .. } = &examples[index];
-                objective::measure(&self.network.moved(&coefficients.values), target, latents).0
-            })
-            .collect();
-        progress(costs.iter(), self.network.lambda())
+        let measure = |example: &Example| {
+            let network = example.network(&self.network);
+            let (cost, _) = objective::measure(&network, &example.target, &example.latents);
+            Weighted { lambda: network.lambda(), cost }
+        };
+        let costs: Vec<Weighted> =
+            (0..examples.len()).into_par_iter().map(|index| measure(&examples[index])).collect();
+        progress(costs.iter())
     }
 
     fn update_weights(&mut self, gradient: &mut [f32], directions: &mut [f32], part: f32) {
@@ -223,11 +240,11 @@ impl Trainer {
 }
 
 impl Example {
-    fn new(network: &Network, target: Target) -> Self {
-        let Point { latents, coefficients } = initial(network, &target);
+    fn new(network: &Network, target: Target, offset: f32) -> Self {
+        let Point { latents, coefficients } = initial(&network.clone().shifted(offset), &target);
         let adams = latents.iter().map(|level| Adam::new(level.len())).collect();
         let coefficients = Coefficients::new(coefficients);
-        Self { target, latents, adams, coefficients, updates: 0, age: 0 }
+        Self { target, latents, adams, coefficients, offset, updates: 0, age: 0 }
     }
 
     /// The part of the optimization that is done, 0 to 1.
@@ -240,20 +257,21 @@ impl Example {
         self.updates >= recipe.preparation
     }
 
+    /// The network for the picture.
+    fn network(&self, network: &Network) -> Network {
+        network.moved(&self.coefficients.values).shifted(self.offset)
+    }
+
     fn gradients(&self, network: &Network, recipe: &Recipe, seed: u32) -> Gradients {
         let (rounded, slopes) = round(&self.latents, Rounding::at(self.part(recipe.updates)), seed);
         let has_directions = !network.directions.is_empty();
-        let moved = has_directions.then(|| network.moved(&self.coefficients.values));
         let mut weights =
             (has_directions || self.is_prepared(recipe)).then(|| vec![0.0; network.parameters.len()]);
-        let (cost, mut latents) = objective::gradient(
-            moved.as_ref().unwrap_or(network),
-            &self.target,
-            &rounded,
-            weights.as_deref_mut(),
-        );
+        let network = self.network(network);
+        let (cost, mut latents) =
+            objective::gradient(&network, &self.target, &rounded, weights.as_deref_mut());
         latents.iter_mut().zip(&slopes).for_each(|(gradient, slopes)| through(gradient, slopes));
-        Gradients { cost, latents, weights }
+        Gradients { cost: Weighted { cost, lambda: network.lambda() }, latents, weights }
     }
 
     fn update(&mut self, network: &Network, gradients: &Gradients, updates: u32) {
@@ -276,16 +294,22 @@ fn add(to: &mut [f32], from: &[f32], scale: f32) {
 
 /// The factor of the derivatives of a picture's weights. Those of pictures with much texture are large; the root of the loss lets smooth
 /// pictures count more.
-fn influence(cost: &Cost, lambda: f32) -> f32 {
-    (cost.loss(lambda).max(0.01).sqrt() * cost.pixels as f64).recip() as f32
+fn influence(picture: &Weighted) -> f32 {
+    (picture.loss().max(0.01).sqrt() * picture.cost.pixels as f64).recip() as f32
 }
 
-fn progress<'a>(costs: impl Iterator<Item = &'a Cost> + Clone, lambda: f32) -> Progress {
-    let count = costs.clone().count().max(1) as f64;
-    let mean = |value: &dyn Fn(&Cost) -> f64| costs.clone().map(value).sum::<f64>() / count;
+/// How far the quality of a new picture is above that of the network.
+fn offset(recipe: &Recipe, steps: u32, picture: usize) -> f32 {
+    let seed = recipe.seed ^ u64::from(steps) << 32 ^ (picture as u64) << 16 ^ 0x9E37;
+    recipe.jitter * ChaCha8Rng::seed_from_u64(seed).random_range(-1.0..=1.0)
+}
+
+fn progress<'a>(pictures: impl Iterator<Item = &'a Weighted> + Clone) -> Progress {
+    let count = pictures.clone().count().max(1) as f64;
+    let mean = |value: &dyn Fn(&Weighted) -> f64| pictures.clone().map(value).sum::<f64>() / count;
     Progress {
-        loss: mean(&|cost| cost.loss(lambda)),
-        bits_per_pixel: mean(&Cost::bits_per_pixel),
-        error: mean(&|cost| cost.error),
+        loss: mean(&Weighted::loss),
+        bits_per_pixel: mean(&|picture| picture.cost.bits_per_pixel()),
+        error: mean(&|picture| picture.cost.error),
     }
 }

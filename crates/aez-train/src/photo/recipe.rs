@@ -62,6 +62,9 @@ impl Recipe {
         if !(1..=4096).contains(&self.pool) || !(1..=self.pool).contains(&batch) {
             return Err(format!("a pool of {} crops with steps of {batch} is not possible", self.pool));
         }
+        if !(0.0..=50.0).contains(&self.steps.jitter) {
+            return Err("jitter is from 0 to 50".into());
+        }
         if !(8..=1024).contains(&self.edge) || updates == 0 || !rate.is_finite() || rate <= 0.0 {
             return Err("edge is from 8 to 1024, updates at least 1, and rate more than 0".into());
         }
