@@ -233,7 +233,7 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 /// The document about attacks names tests that exist.
 #[test]
 fn the_tests_that_attacks_name_exist() {
-    let crates = fs::read_dir(path("crates")).unwrap().map(|entry| entry.unwrap().path().join("src"));
+    let crates = fs::read_dir(path("crates")).unwrap().map(|entry| entry.unwrap().path());
     let sources: Vec<PathBuf> =
         [path("src"), path("tests")].into_iter().chain(crates).flat_map(|folder| sources(&folder)).collect();
     let document = read("docs/attacks.md");
