@@ -104,14 +104,13 @@ impl PhotoArgs {
 
 fn row_text(row: &Row) -> String {
     let Row { steps, crops, train_loss, validation_loss, validation_bits, validation_psnr, seconds } = row;
-    let train = match train_loss.is_nan() {
-        true => "-".into(),
-        false => format!("{train_loss:.4}"),
-    };
-    let validation = match validation_loss.is_nan() {
-        true => "-".into(),
-        false => format!("{validation_loss:.4} ({validation_bits:.4} bits a pixel, {validation_psnr:.2} dB)"),
-    };
+    // What was not measured is not a number.
+    let or_dash = |loss: &f64, text: String| if loss.is_nan() { "-".into() } else { text };
+    let train = or_dash(train_loss, format!("{train_loss:.4}"));
+    let validation = or_dash(
+        validation_loss,
+        format!("{validation_loss:.4} ({validation_bits:.4} bits a pixel, {validation_psnr:.2} dB)"),
+    );
     format!(
         "{steps:8} steps  {crops:7} crops  loss: train {train}  validation {validation}  {seconds:.0} s\n"
     )

@@ -132,17 +132,14 @@ impl AnalysedPhoto<'_> {
         let steps = network.level_steps();
         let integer = self.model.network(settings.quality).0;
         let can_move = |coefficients: &[i32]| integer.can_move(coefficients);
-        let point = match found {
+        let (start, done, count) = match found {
             Some(found) => {
-                let start = found.rescaled(&steps);
-                let steps = (self.steps / SEARCH_STEPS).max(FEWEST_SEARCH_STEPS);
-                optimize(network, &self.target, start, SEARCH_START, steps, &can_move)
+                let count = (self.steps / SEARCH_STEPS).max(FEWEST_SEARCH_STEPS);
+                (found.rescaled(&steps), SEARCH_START, count)
             }
-            None => {
-                let start = initial(network, &self.target);
-                optimize(network, &self.target, start, 0.0, self.steps, &can_move)
-            }
+            None => (initial(network, &self.target), 0.0, self.steps),
         };
+        let point = optimize(network, &self.target, start, done, count, &can_move);
         let trained = self.model.trained_quality(settings.quality);
         Found { point, steps, lambda: network.lambda(), trained }
     }

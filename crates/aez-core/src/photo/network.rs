@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     config::Config,
     layers::{ContextNet, Layer, Layers, SynthesisNet},
+    quality::OCTAVE,
     synthesis::step,
 };
 use crate::error::{Error, Result};
@@ -134,9 +135,10 @@ impl Network {
         Self { config, layers, parameters, directions: Vec::new(), lambda: *lambda, steps }
     }
 
-    /// The network for a quality that is higher, as files of other qualities use it: with other steps and another lambda.
-    pub(super) fn shifted(mut self, qualities: f32) -> Self {
-        let factor = (-qualities / 22.0).exp2();
+    /// The network for a quality that is higher by some places of the scale of qualities, as files of other qualities use it: with other
+    /// steps and another lambda.
+    pub(super) fn shifted(mut self, places: f32) -> Self {
+        let factor = (-places / OCTAVE as f32).exp2();
         self.lambda *= factor * factor;
         self.steps.iter_mut().for_each(|step| *step *= factor);
         self

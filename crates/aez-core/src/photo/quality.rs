@@ -5,7 +5,7 @@ use crate::symbols::Quality;
 /// Qualities above this one count twice, so that 100 is near to lossless.
 const DOUBLED: i32 = 80;
 /// Places on the scale of qualities that halve the steps.
-const OCTAVE: i32 = 22;
+pub(super) const OCTAVE: i32 = 22;
 /// `2^(20 + k / 22)`.
 const POWERS: [u32; OCTAVE as usize] = [
     1_048_576, 1_082_139, 1_116_777, 1_152_523, 1_189_413, 1_227_484, 1_266_774, 1_307_321, 1_349_166,

@@ -124,12 +124,14 @@ fn gradients_of_coefficients_are_those_of_the_loss() {
     }
 }
 
+/// Pictures of some widths and heights.
+fn targets(sizes: &[(u32, u32)]) -> Vec<Target> {
+    sizes.iter().map(|&(width, height)| Target::new(&picture(width, height)).unwrap()).collect()
+}
+
 #[test]
 fn training_reduces_the_loss() {
-    let targets: Vec<Target> = [(40, 33), (32, 48)]
-        .iter()
-        .map(|&(width, height)| Target::new(&picture(width, height)).unwrap())
-        .collect();
+    let targets = targets(&[(40, 33), (32, 48)]);
     let network = Network::new(small_network().config().clone(), 0.01, 1).unwrap();
     let recipe = Recipe { updates: 60, preparation: 0, rate: 4e-3, ..Recipe::default() };
     let mut trainer = Trainer::new(network, targets.clone(), recipe);
@@ -146,10 +148,7 @@ fn training_reduces_the_loss() {
 
 #[test]
 fn directions_fit_a_network_to_each_picture() {
-    let targets: Vec<Target> = [(40, 33), (32, 48)]
-        .iter()
-        .map(|&(width, height)| Target::new(&picture(width, height)).unwrap())
-        .collect();
+    let targets = targets(&[(40, 33), (32, 48)]);
     let config = Config { directions: 2, ..small_network().config().clone() };
     let network = Network::new(config, 0.01, 1).unwrap();
     let recipe = Recipe { updates: 60, preparation: 0, rate: 4e-3, ..Recipe::default() };
@@ -193,10 +192,7 @@ fn training_resumes_exactly() {
 }
 
 fn resumes_exactly(network: Network, recipe: Recipe) {
-    let targets: Vec<Target> = [(24, 20), (17, 30), (20, 20)]
-        .iter()
-        .map(|&(width, height)| Target::new(&picture(width, height)).unwrap())
-        .collect();
+    let targets = targets(&[(24, 20), (17, 30), (20, 20)]);
     let mut trainer = Trainer::new(network, targets.clone(), recipe);
     for step in 0..4 {
         trainer.step(step as f32 / 10.0);

@@ -5,8 +5,8 @@ use aez_core::Limits;
 use safetensors::{Dtype, serialize, tensor::TensorView};
 use std::fs;
 
-/// A folder with pictures of waves.
-fn pictures() -> tempfile::TempDir {
+/// Crops of pictures of waves.
+fn crops() -> Crops {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..6_u32 {
         let value = |i: u32| (128.0 + 100.0 * ((i * (number + 2)) as f32 / 70.0).sin()) as u8;
@@ -14,7 +14,8 @@ fn pictures() -> tempfile::TempDir {
         let png = encode(&picture, PictureFormat::Png).unwrap();
         fs::write(folder.path().join(format!("{number}.png")), png).unwrap();
     }
-    folder
+    let spec = folder.path().to_str().unwrap().parse().unwrap();
+    Crops::open(&[spec], 16, &Limits::default()).unwrap()
 }
 
 fn recipe() -> Recipe {
@@ -33,9 +34,7 @@ fn an_interrupted_run_continues_exactly() {
 }
 
 fn continues_exactly(recipe: Recipe) {
-    let data = pictures();
-    let spec = data.path().to_str().unwrap().parse().unwrap();
-    let crops = Crops::open(&[spec], 16, &Limits::default()).unwrap();
+    let crops = crops();
     let folder = tempfile::tempdir().unwrap();
     let quality = Quality::new(30).unwrap();
     let options = |name: &str| Options {
@@ -74,9 +73,7 @@ fn continues_exactly(recipe: Recipe) {
 
 #[test]
 fn networks_are_added_to_a_model() {
-    let data = pictures();
-    let spec = data.path().to_str().unwrap().parse().unwrap();
-    let crops = Crops::open(&[spec], 16, &Limits::default()).unwrap();
+    let crops = crops();
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("model");
     let run = |quality, init: Option<(String, Vec<u8>)>| {
@@ -108,9 +105,7 @@ fn float_file(quality: u8, network: &Network) -> Vec<u8> {
 
 #[test]
 fn networks_of_other_programs_are_rounded_and_added_to_a_model() {
-    let data = pictures();
-    let spec = data.path().to_str().unwrap().parse().unwrap();
-    let crops = Crops::open(&[spec], 16, &Limits::default()).unwrap();
+    let crops = crops();
     let folder = tempfile::tempdir().unwrap();
     let quality = |q| Quality::new(q).unwrap();
     let config = recipe().with("directions=2").unwrap().config;
@@ -137,9 +132,7 @@ fn networks_of_other_programs_are_rounded_and_added_to_a_model() {
 
 #[test]
 fn directions_are_added_to_a_network_without_any() {
-    let data = pictures();
-    let spec = data.path().to_str().unwrap().parse().unwrap();
-    let crops = Crops::open(&[spec], 16, &Limits::default()).unwrap();
+    let crops = crops();
     let folder = tempfile::tempdir().unwrap();
     let quality = Quality::new(30).unwrap();
     let network = Network::new(recipe().config, lambda(quality), 5).unwrap();
