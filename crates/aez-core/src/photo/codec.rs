@@ -4,6 +4,7 @@ use std::{borrow::Cow, cell::RefCell, cmp::Ordering};
 
 use super::{
     coefficients,
+    decide::decide,
     fit::{Point, initial, optimize, rounded},
     integer::IntegerNetwork,
     model::PhotoModel,
@@ -23,9 +24,19 @@ use crate::{
 /// The effort of an encoder that was given none.
 const DEFAULT_EFFORT: u8 = 2;
 
-/// Steps of optimization with an effort from 0 to 9.
-fn steps(effort: u8) -> usize {
-    16 + 20 * usize::from(effort).pow(2)
+/// How long an encoder searches.
+#[derive(Debug, Clone, Copy)]
+struct Work {
+    /// Steps of optimization.
+    steps: usize,
+    /// Passes over each level that decide how latents are rounded.
+    passes: usize,
+}
+
+/// The work of an effort from 0 to 9.
+fn work(effort: u8) -> Work {
+    let effort = usize::from(effort);
+    Work { steps: 16 + 20 * effort.pow(2), passes: (2 * effort).min(8) }
 }
 
 /// A search begins with as many steps as an encoder without it. For each further setting, this part of them suffices.
@@ -63,7 +74,7 @@ impl Codec for PhotoModel {
 
     fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>> {
         let target = Target::new(&picture)?;
-        Ok(Box::new(AnalysedPhoto { model: self, target, steps: steps(0) }))
+        Ok(Box::new(AnalysedPhoto { model: self, target, work: work(0) }))
     }
 
     fn memory(&self, header: &Header) -> u64 {
@@ -123,7 +134,7 @@ fn gray(pixels: &mut [u8]) {
 struct AnalysedPhoto<'a> {
     model: &'a PhotoModel,
     target: Target,
-    steps: usize,
+    work: Work,
 }
 
 impl AnalysedPhoto<'_> {
@@ -134,10 +145,10 @@ impl AnalysedPhoto<'_> {
         let can_move = |coefficients: &[i32]| integer.can_move(coefficients);
         let (start, done, count) = match found {
             Some(found) => {
-                let count = (self.steps / SEARCH_STEPS).max(FEWEST_SEARCH_STEPS);
+                let count = (self.work.steps / SEARCH_STEPS).max(FEWEST_SEARCH_STEPS);
                 (found.rescaled(&steps), SEARCH_START, count)
             }
-            None => (initial(network, &self.target), 0.0, self.steps),
+            None => (initial(network, &self.target), 0.0, self.work.steps),
         };
         let point = optimize(network, &self.target, start, done, count, &can_move);
         let trained = self.model.trained_quality(settings.quality);
@@ -154,7 +165,9 @@ impl AnalysedPhoto<'_> {
         let (height, width) = (self.target.rows() as u32, self.target.columns() as u32);
         let Point { latents, coefficients } = &found.point;
         let coefficients = coefficients::coded(coefficients);
-        let (bytes, _) = network.encode(height, width, multiplier, &rounded(latents), &coefficients)?;
+        let moved = coefficients::moved(&self.network(settings)?, &coefficients);
+        let latents = decide(&moved, &self.target, latents, self.work.passes);
+        let (bytes, _) = network.encode(height, width, multiplier, &rounded(&latents), &coefficients)?;
         Ok(Payload { coder: Coder::Range, bytes })
     }
 }
@@ -166,11 +179,11 @@ impl Analysis for AnalysedPhoto<'_> {
 
     fn refine(&self, _: &Settings, effort: u8) -> Result<Option<Box<dyn Analysis + '_>>> {
         let target = self.target.clone();
-        Ok(Some(Box::new(AnalysedPhoto { model: self.model, target, steps: steps(effort) })))
+        Ok(Some(Box::new(AnalysedPhoto { model: self.model, target, work: work(effort) })))
     }
 
     fn for_search(&self, effort: u8) -> Option<Box<dyn Analysis + '_>> {
-        let photo = AnalysedPhoto { model: self.model, target: self.target.clone(), steps: steps(effort) };
+        let photo = AnalysedPhoto { model: self.model, target: self.target.clone(), work: work(effort) };
         Some(Box::new(SearchedPhoto { photo, found: RefCell::new(Vec::new()) }))
     }
 }
@@ -280,7 +293,7 @@ mod tests {
         for (edge, is_large) in [(128, true), (127, false)] {
             let original = picture(edge, edge);
             let target = Target::new(&original).unwrap();
-            let photo = AnalysedPhoto { model: &photo, target, steps: 9 };
+            let photo = AnalysedPhoto { model: &photo, target, work: Work { steps: 9, passes: 1 } };
             let searched = SearchedPhoto { photo, found: RefCell::new(Vec::new()) };
             for q in [60, 30] {
                 searched.encode(&Settings::new(quality(q))).unwrap();

@@ -127,6 +127,26 @@ impl<'a> Context<'a> {
         bits.into_iter().sum()
     }
 
+    /// For each position of the level, the bits of its latents.
+    pub fn bit_map(&self) -> Vec<f32> {
+        let (height, width) = self.size;
+        let mut map = vec![0.0; height * width];
+        map.par_chunks_mut(2 * BAND * width).enumerate().for_each(|(band, map)| {
+            for net in &self.layers.contexts[self.level] {
+                let (dy, dx) = PASSES[net.pass];
+                let mut sweep = Sweep::new(self, net);
+                for (row, to) in map.chunks_exact_mut(width).skip(dy).step_by(2).enumerate() {
+                    let y = band * BAND + row;
+                    sweep.forward(y);
+                    let (locations, scales) = sweep.out.split_at(sweep.step);
+                    let latents = self.inputs.row(sweep.own(), y);
+                    laplace::add_bits(latents, locations, scales, &mut to[dx.min(width)..]);
+                }
+            }
+        });
+        map
+    }
+
     /// The bits with derivatives. Those of the weights are added to `weights`, if it is given.
     pub fn rate(&self, weights: Option<&mut [f32]>) -> Rate {
         let mut gradient = self.inputs.zeros_like();

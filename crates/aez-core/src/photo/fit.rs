@@ -92,6 +92,11 @@ pub(super) fn optimize(
     Point { latents, coefficients: coefficients.values }
 }
 
+/// The nearest integers.
+pub(super) fn nearest(latents: &[Vec<f32>]) -> Vec<Vec<f32>> {
+    latents.iter().map(|level| level.iter().map(|latent| latent.round()).collect()).collect()
+}
+
 /// Latents as they are coded.
 pub(super) fn rounded(latents: &[Vec<f32>]) -> Vec<Vec<i32>> {
     let integer = |x: &f32| (x.round() as i32).clamp(-LATENT_LIMIT, LATENT_LIMIT);

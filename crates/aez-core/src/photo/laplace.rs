@@ -58,6 +58,15 @@ vectorized! {
     }
 }
 
+vectorized! {
+    /// Adds the bits of each latent of a row to every second value of `bits`.
+    pub(super) fn add_bits(latents: &[f32], locations: &[f32], scales: &[f32], bits: &mut [f32]) {
+        for (((latent, location), scale), to) in latents.iter().zip(locations).zip(scales).zip(bits.iter_mut().step_by(2)) {
+            *to += bits_of(*latent, *location, *scale).bits;
+        }
+    }
+}
+
 /// Bits of one latent and their derivatives with respect to the latent and to the logarithm of the scale.
 #[derive(Clone, Copy)]
 struct Bits {

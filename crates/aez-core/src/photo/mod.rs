@@ -13,6 +13,7 @@ mod codec;
 mod coefficients;
 mod config;
 mod context;
+mod decide;
 mod fit;
 mod float_model;
 mod integer;

@@ -1,7 +1,10 @@
 //! What training and encoding minimize: bits, plus the squared error divided by lambda.
 
+use std::ops::Range;
+
 use super::{
     context::Context,
+    fit::nearest,
     network::Network,
     rows::Rows,
     synthesis::{self, Forward, Grid},
@@ -38,8 +41,7 @@ pub(super) fn gradient(
     mut weights: Option<&mut [f32]>,
 ) -> (Cost, Vec<Vec<f32>>) {
     let grids = target.grids(latents);
-    let is_guided = network.config().levels.iter().any(|level| level.guides > 0);
-    let (rates, (squares, mut gradients)) = if is_guided {
+    let (rates, (squares, mut gradients)) = if is_guided(network) {
         let forward = synthesis::forward(network, &grids);
         let mut rates = rates(network, &grids, Some(&forward), weights.as_deref_mut());
         let features = std::mem::take(&mut rates.features);
@@ -66,6 +68,11 @@ pub(super) fn gradient(
     }
     let error = squares / (3 * target.pixels()) as f64;
     (Cost { bits: rates.bits, error, pixels: target.pixels() }, gradients)
+}
+
+/// Whether context models read features.
+fn is_guided(network: &Network) -> bool {
+    network.config().levels.iter().any(|level| level.guides > 0)
 }
 
 /// The bits of each level, and their derivatives with respect to the latents and the features of each level.
@@ -120,10 +127,57 @@ fn zero_features(forward: &Forward) -> Vec<Rows> {
     forward.levels.iter().map(|level| level.features.zeros_like()).collect()
 }
 
+/// Where the costs of rounded latents arise.
+pub(super) struct Costs {
+    /// Rows and columns of each level.
+    pub sizes: Vec<(usize, usize)>,
+    /// For each level, the bits of all latents at a position.
+    pub bits: Vec<Vec<f32>>,
+    /// For each pixel, the weighted squared error, in bits.
+    pub errors: Vec<f32>,
+}
+
+impl Costs {
+    pub fn new(network: &Network, target: &Target, latents: &[Vec<f32>]) -> Self {
+        let sizes = target.grids(latents).iter().map(|grid| (grid.rows, grid.columns)).collect();
+        let empty = Self { sizes, bits: vec![Vec::new(); latents.len()], errors: Vec::new() };
+        empty.computed(network, target, latents, 0..latents.len())
+    }
+
+    /// The costs after latents of one level have changed.
+    pub fn changed(&self, network: &Network, target: &Target, latents: &[Vec<f32>], level: usize) -> Self {
+        // Context models read latents of their own and of the next coarser level, and features, which depend on all coarser levels.
+        let first = if is_guided(network) { 0 } else { level.saturating_sub(1) };
+        self.computed(network, target, latents, first..level + 1)
+    }
+
+    /// The costs with those of some levels' latents and of the picture computed again.
+    fn computed(
+        &self,
+        network: &Network,
+        target: &Target,
+        latents: &[Vec<f32>],
+        levels: Range<usize>,
+    ) -> Self {
+        let grids = target.grids(latents);
+        let forward = synthesis::forward(network, &grids);
+        let mut bits = self.bits.clone();
+        for level in levels {
+            bits[level] = context(network, &grids, Some(&forward), level).bit_map();
+        }
+        let errors = target.error_map(&forward.picture, 1.0 / (3.0 * network.lambda()));
+        Self { sizes: self.sizes.clone(), bits, errors }
+    }
+
+    /// Bits, plus the weighted squared error.
+    pub fn total(&self) -> f64 {
+        self.bits.iter().chain([&self.errors]).flatten().map(|&cost| f64::from(cost)).sum()
+    }
+}
+
 /// The cost of latents as the decoder sees them: rounded, and the picture in 8 bits. Also returns the picture.
 pub(super) fn measure(network: &Network, target: &Target, latents: &[Vec<f32>]) -> (Cost, Rows) {
-    let rounded: Vec<Vec<f32>> =
-        latents.iter().map(|level| level.iter().map(|latent| latent.round()).collect()).collect();
+    let rounded = nearest(latents);
     let grids = target.grids(&rounded);
     let forward = synthesis::forward(network, &grids);
     let bits =

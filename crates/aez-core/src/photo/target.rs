@@ -77,6 +77,20 @@ impl Target {
         (errors.into_iter().map(f64::from).sum(), gradient)
     }
 
+    /// For each pixel, the squared error in red, green and blue, times `weight`.
+    pub(super) fn error_map(&self, picture: &Rows, weight: f32) -> Vec<f32> {
+        let mut map = vec![0.0; self.pixels()];
+        map.par_chunks_mut(self.columns()).enumerate().for_each(|(y, row)| {
+            let differences = [0, 1, 2].map(|colour| (picture.row(colour, y), self.planes.row(colour, y)));
+            for (x, to) in row.iter_mut().enumerate() {
+                let [luma, blue, red] = differences.map(|(now, wanted)| now[x] - wanted[x]);
+                let square = |row: [f32; 3]| (row[0] * luma + row[1] * blue + row[2] * red).powi(2);
+                *to = weight * TO_RGB.map(square).iter().sum::<f32>();
+            }
+        });
+        map
+    }
+
     /// The mean squared error of the picture as it is shown: clamped and rounded to 8 bits. In units of the full range.
     pub(super) fn shown_error(&self, picture: &Rows) -> f64 {
         let shown = to_rgb(picture);
