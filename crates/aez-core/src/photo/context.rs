@@ -51,16 +51,20 @@ impl<'a> Context<'a> {
         let planes = layers.planes[level];
         let mut inputs = Rows::new(planes.count, size.0.div_ceil(2), size.1.div_ceil(2));
         let (rows, columns) = size;
-        for (channel, plane) in latents.0.chunks_exact(rows * columns).enumerate() {
-            for (pass, (dy, dx)) in PASSES.into_iter().enumerate() {
-                for (y, line) in plane.chunks_exact(columns).skip(dy).step_by(2).enumerate() {
-                    let to = inputs.row_mut(channel * PASSES.len() + pass, y);
+        let (row_step, step, place) = (inputs.row_step(), inputs.step, inputs.in_row(0));
+        inputs.inner_mut().par_chunks_mut(row_step).enumerate().for_each(|(y, row)| {
+            for (channel, plane) in latents.0.chunks_exact(rows * columns).enumerate() {
+                for (pass, (dy, dx)) in
+                    PASSES.into_iter().enumerate().filter(|(_, (dy, _))| 2 * y + dy < rows)
+                {
+                    let line = &plane[(2 * y + dy) * columns..][..columns];
+                    let to = &mut row[place + (channel * PASSES.len() + pass) * step..];
                     for (to, from) in to.iter_mut().zip(line[dx.min(columns)..].iter().step_by(2)) {
                         *to = *from;
                     }
                 }
             }
-        }
+        });
         let (rows, columns) = (inputs.rows, inputs.columns);
         for (channel, plane) in latents.1.unwrap_or(&[]).chunks_exact(rows * columns).enumerate() {
             for (y, line) in plane.chunks_exact(columns).enumerate() {
@@ -87,16 +91,15 @@ impl<'a> Context<'a> {
     ) {
         let planes = self.layers.planes[self.level];
         let (rows, columns) = self.size;
-        for (channel, plane) in own.chunks_exact_mut(rows * columns).enumerate() {
-            for (pass, (dy, dx)) in PASSES.into_iter().enumerate() {
-                for (y, line) in plane.chunks_exact_mut(columns).skip(dy).step_by(2).enumerate() {
-                    let from = gradient.row(channel * PASSES.len() + pass, y);
-                    for (to, from) in line[dx.min(columns)..].iter_mut().step_by(2).zip(from) {
-                        *to += from;
-                    }
+        own.par_chunks_mut(columns).enumerate().for_each(|(index, line)| {
+            let (channel, y) = (index / rows, index % rows);
+            for (pass, (_, dx)) in PASSES.into_iter().enumerate().filter(|(_, (dy, _))| *dy == y % 2) {
+                let from = gradient.row(channel * PASSES.len() + pass, y / 2);
+                for (to, from) in line[dx.min(columns)..].iter_mut().step_by(2).zip(from) {
+                    *to += from;
                 }
             }
-        }
+        });
         let (rows, columns) = (gradient.rows, gradient.columns);
         for (channel, plane) in coarser.unwrap_or(&mut []).chunks_exact_mut(rows * columns).enumerate() {
             for (y, line) in plane.chunks_exact_mut(columns).enumerate() {

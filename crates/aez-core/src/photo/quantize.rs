@@ -1,7 +1,10 @@
 //! Rounding that has a gradient.
 
 use super::laplace::exp;
-use crate::nn::taps::vectorized;
+use crate::{nn::taps::vectorized, parallel::*};
+
+/// Latents that are rounded by one thread at a time.
+const PART: usize = 1 << 14;
 
 /// How latents are rounded in an optimization step.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,20 +25,24 @@ impl Rounding {
     /// with respect to each latent.
     pub fn soft(self, latents: &[f32], seed: u32) -> (Vec<f32>, Vec<f32>) {
         let (mut rounded, mut slopes) = (vec![0.0; latents.len()], vec![0.0; latents.len()]);
-        round_all(self, seed, latents, &mut rounded, &mut slopes);
+        let parts =
+            rounded.par_chunks_mut(PART).zip(slopes.par_chunks_mut(PART)).zip(latents.par_chunks(PART));
+        parts.enumerate().for_each(|(part, ((rounded, slopes), latents))| {
+            round_all(self, seed, (part * PART) as u32, latents, rounded, slopes);
+        });
         (rounded, slopes)
     }
 }
 
 vectorized! {
-    fn round_all(rounding: Rounding, seed: u32, latents: &[f32], rounded: &mut [f32], slopes: &mut [f32]) {
+    fn round_all(rounding: Rounding, seed: u32, first: u32, latents: &[f32], rounded: &mut [f32], slopes: &mut [f32]) {
         let inverse = rounding.temperature.recip();
         let amplitude = 0.5 / tanh(0.5 * inverse);
         let count = latents.len();
         let (rounded, slopes) = (&mut rounded[..count], &mut slopes[..count]);
         for index in 0..count {
             let (once, slope) = soft_round(latents[index], inverse, amplitude);
-            let noisy = once + rounding.noise * gaussian(seed, index as u32);
+            let noisy = once + rounding.noise * gaussian(seed, first + index as u32);
             let (twice, slope_twice) = soft_round(noisy, inverse, amplitude);
             rounded[index] = twice;
             slopes[index] = slope * slope_twice;

@@ -7,6 +7,7 @@ use super::{
     resample::{Cubic, Linear, enlarge, enlarge_adjoint},
     rows::Rows,
 };
+use crate::parallel::*;
 
 /// What a level computed, as far as back-propagation needs it.
 pub(super) struct LevelState {
@@ -84,17 +85,19 @@ fn run_level(
             }
         }
     }
-    for y in 0..rows {
+    let (row_step, step, place) = (input.row_step(), input.step, input.in_row(0));
+    input.inner_mut().par_chunks_mut(row_step).enumerate().for_each(|(y, row)| {
+        let plane = |index: usize| place + index * step..place + index * step + columns;
         for channel in 0..channels {
             let line = &latents[(channel * rows + y) * columns..][..columns];
-            let to = input.row_mut(channel, y);
+            let to = &mut row[plane(channel)];
             to.iter_mut().zip(line).for_each(|(to, latent)| *to = scale * latent);
             for (colour, weight) in parameters[net.linear.clone()][3 * channel..][..3].iter().enumerate() {
-                let to = input.row_mut(channels + colour, y);
+                let to = &mut row[plane(channels + colour)];
                 to.iter_mut().zip(line).for_each(|(to, latent)| *to += weight * scale * latent);
             }
         }
-    }
+    });
     input.extend_edges();
     apply(&net.first, parameters, &input, (&mut first, 0), true, true);
     first.extend_edges();
@@ -166,12 +169,13 @@ impl Backward<'_> {
         let mut input = state.input.zeros_like();
         add_input_gradient(&net.first, parameters, (&first, 0), &mut input);
         input.fold_edges();
-        for y in 0..picture.rows {
+        let (row_step, step, place) = (input.row_step(), input.step, input.in_row(channels));
+        input.inner_mut().par_chunks_mut(row_step).enumerate().for_each(|(y, row)| {
             for colour in 0..3 {
-                let to = input.row_mut(channels + colour, y);
-                to.iter_mut().zip(picture.row(colour, y)).for_each(|(to, from)| *to += from);
+                let to = row[place + colour * step..].iter_mut();
+                to.zip(picture.row(colour, y)).for_each(|(to, from)| *to += from);
             }
-        }
+        });
         if let Some(weights) = weights {
             add_weight_gradient(&net.output, &state.features, (&picture, 0), weights);
             add_weight_gradient(&net.carry, &state.features, (&carry, 0), weights);
@@ -186,30 +190,31 @@ impl Backward<'_> {
         let channels = self.net.linear.len() / 3;
         let (rows, columns) = (gradient.rows, gradient.columns);
         let linear = &self.parameters[self.net.linear.clone()];
-        let mut linear_gradient = vec![0.0_f32; linear.len()];
-        let mut gain = 0.0;
+        // The gradient of a row of latents, in the picture's values.
+        let row = |channel: usize, y: usize| {
+            let mut line = gradient.row(channel, y).to_vec();
+            for colour in 0..3 {
+                let weight = linear[3 * channel + colour];
+                let from = gradient.row(channels + colour, y);
+                line.iter_mut().zip(from).for_each(|(to, from)| *to += weight * from);
+            }
+            line
+        };
+        latents.par_chunks_mut(columns).enumerate().for_each(|(index, to)| {
+            let line = row(index / rows, index % rows);
+            to.iter_mut().zip(&line).for_each(|(to, from)| *to += scale * from);
+        });
+        let Some(weights) = weights else { return };
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         for channel in 0..channels {
             for y in 0..rows {
-                let mut line = gradient.row(channel, y).to_vec();
                 let values = self.state.input.row(channel, y);
                 for colour in 0..3 {
-                    let from = gradient.row(channels + colour, y);
-                    let weight = linear[3 * channel + colour];
-                    line.iter_mut().zip(from).for_each(|(to, from)| *to += weight * from);
-                    linear_gradient[3 * channel + colour] +=
-                        from.iter().zip(values).map(|(a, b)| a * b).sum::<f32>();
+                    weights[self.net.linear.start + 3 * channel + colour] +=
+                        dot(gradient.row(channels + colour, y), values);
                 }
-                gain += line.iter().zip(values).map(|(a, b)| a * b).sum::<f32>();
-                let to = &mut latents[(channel * rows + y) * columns..][..columns];
-                to.iter_mut().zip(&line).for_each(|(to, from)| *to += scale * from);
+                weights[self.net.gain] += dot(&row(channel, y), values);
             }
-        }
-        if let Some(weights) = weights {
-            weights[self.net.gain] += gain;
-            weights[self.net.linear.clone()]
-                .iter_mut()
-                .zip(&linear_gradient)
-                .for_each(|(to, from)| *to += from);
         }
     }
 }
