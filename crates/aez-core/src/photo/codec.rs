@@ -160,12 +160,13 @@ impl AnalysedPhoto<'_> {
         self.model.float_network(settings.quality, settings.rate_weight)
     }
 
-    fn code(&self, settings: &Settings, found: &Found) -> Result<Payload> {
+    /// Codes what was found with `float`, the network in floating point.
+    fn code(&self, settings: &Settings, float: &Network, found: &Found) -> Result<Payload> {
         let (network, multiplier) = self.model.network(settings.quality);
         let (height, width) = (self.target.rows() as u32, self.target.columns() as u32);
         let Point { latents, coefficients } = &found.point;
         let coefficients = coefficients::coded(coefficients);
-        let moved = coefficients::moved(&self.network(settings)?, &coefficients);
+        let moved = coefficients::moved(float, &coefficients);
         let latents = decide(&moved, &self.target, latents, self.work.passes);
         let (bytes, _) = network.encode(height, width, multiplier, &rounded(&latents), &coefficients)?;
         Ok(Payload { coder: Coder::Range, bytes })
@@ -174,7 +175,8 @@ impl AnalysedPhoto<'_> {
 
 impl Analysis for AnalysedPhoto<'_> {
     fn encode(&self, settings: &Settings) -> Result<Payload> {
-        self.code(settings, &self.fit(settings, &self.network(settings)?, None))
+        let network = self.network(settings)?;
+        self.code(settings, &network, &self.fit(settings, &network, None))
     }
 
     fn refine(&self, _: &Settings, effort: u8) -> Result<Option<Box<dyn Analysis + '_>>> {
@@ -231,7 +233,7 @@ impl Analysis for SearchedPhoto<'_> {
         });
         let nearest = kept.first().filter(|found| found.trained == trained).cloned();
         let found = self.photo.fit(settings, &network, nearest);
-        let payload = self.photo.code(settings, &found);
+        let payload = self.photo.code(settings, &network, &found);
         kept.truncate(KEPT - 1);
         kept.push(found);
         payload
