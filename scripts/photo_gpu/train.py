@@ -1,8 +1,8 @@
 """Trains networks of the photo family on an NVIDIA GPU, 150 times as fast as `aez train` on one core.
 
-Needs PyTorch, torchvision and nvcc. Each network of --networks, QUALITY:SECONDS[:INIT], is written to OUT/qQUALITY.safetensors, a model
-in floating point, of which `aez train --family photo --init FILE --into MODEL --quality QUALITY --steps 0` makes one of integers.
-INIT is such a file, too.
+Needs PyTorch, torchvision and nvcc. The networks, each QUALITY:SECONDS[:INIT[:JITTER]], are trained side by side. Each is written to
+OUT/qQUALITY.safetensors whenever it is the best so far on held-out pictures: a model in floating point, of which `aez train --family photo --init FILE --into MODEL --quality QUALITY --steps 0` makes one of integers. INIT
+is such a file, too. JITTER replaces --jitter.
 """
 
 import argparse
@@ -11,13 +11,14 @@ import math
 import os
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from check import library
-from crops import Crops
+from crops import Crops, fixed_crops, read_folder
 from fast import FastNetwork
 from network import default_config, initial_parameters
 
@@ -27,6 +28,8 @@ LATENTS, COEFFICIENTS, WEIGHTS = (0.6, 0.99), (0.8, 0.99), (0.9, 0.99)
 FIRST_DIRECTION, DIRECTION_RATE = 0.003, 0.1
 # Steps during which the learning rate of the weights rises.
 WARM_UP = 200
+# Part of the way that coefficients go to a mean of 0 and a standard deviation of 1 in each step.
+NORMALIZING = 0.01
 # Groups of crops; those of a group are replaced at the same time.
 GROUPS = 16
 
@@ -135,10 +138,20 @@ class Trainer:
             by_coefficients = self.gradient @ self.directions.t()
             adam(self.coefficients, *self.adams[3], by_coefficients, 0.3 * (half_cosine(part) + 0.01), self.updates, COEFFICIENTS)
             adam(self.directions, *self.adams[1], by_directions * limit, DIRECTION_RATE * rate, self.step_number, WEIGHTS)
+            self.normalize(prepared, count)
         adam(self.parameters, *self.adams[0], by_parameters * limit, rate, self.step_number, WEIGHTS)
         self.step_number.add_(self.training)
         self.age.add_(1)
         self.updates.add_(1)
+
+    def normalize(self, prepared, count):
+        """Moves the mean of the coefficients into the weights, and their size into the directions, slowly. No network changes by that."""
+        mean = (prepared * self.coefficients).sum(0) / count
+        size = ((prepared * (self.coefficients - mean) ** 2).sum(0) / count).sqrt().clamp(min=0.05)
+        shift, factor = NORMALIZING * self.training * mean, size ** (NORMALIZING * self.training)
+        self.parameters.add_(shift @ self.directions)
+        self.coefficients.sub_(shift).div_(factor)
+        self.directions.mul_(factor.unsqueeze(1))
 
     def step(self):
         if self.net.device == "cpu":
@@ -156,18 +169,18 @@ class Trainer:
                 self.compute()
         torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        with torch.cuda.graph(self.graph, stream=stream):
             self.compute()
         for array, value in zip(self.state(), kept):
             array.copy_(value)
 
     @torch.no_grad()
-    def validate(self):
-        """Fits held-out crops with the weights as they are. Returns a text, and their coefficients."""
+    def measure(self, targets):
+        """Fits crops with the weights as they are. Returns the geometric mean of the losses, a text, and the coefficients."""
+        count = min(len(targets), self.options.batch)
         kept = [array.clone() for array in self.state()]
-        target, count = self.crops.held_out(self.options.batch)
         self.training.fill_(0)
-        self.fill(slice(None), target, 0, 0.0)
+        self.fill(slice(None), targets.repeat(-(-self.options.batch // count), 1, 1, 1)[: self.options.batch], 0, 0.0)
         for _ in range(self.options.updates):
             self.step()
         net, rounded = self.net, self.latents.round()
@@ -176,12 +189,13 @@ class Trainer:
         picture = net.synthesis(rounded, weights, torch.zeros_like(weights), self.multiplier)
         error = net.squares(picture, self.target)[:count] / (3 * net.pixels)
         loss = bits + error / net.lam
-        text = "loss %.4f, geometric mean %.4f, %.4f bits a pixel, %.2f dB" % (loss.mean(), loss.log().mean().exp(), bits.mean(), -10 * error.log10().mean())
+        mean = loss.log().mean().exp().item()
+        text = "loss %.4f, geometric mean %.4f, %.4f bits a pixel, %.2f dB" % (loss.mean(), mean, bits.mean(), -10 * error.log10().mean())
         coefficients = self.coefficients[:count].clone()
         for array, value in zip(self.state(), kept):
             array.copy_(value)
         self.training.fill_(1)
-        return text, coefficients
+        return mean, text, coefficients
 
     def save(self, path, quality, coefficients):
         """Coefficients have a mean of 0 and a standard deviation of 1 in the file's network."""
@@ -205,49 +219,75 @@ def start(net, init, count):
         return file.get_tensor("parameters"), file.get_tensor("directions") if has_directions else None
 
 
-def train(quality, seconds, init, crops, path, options):
-    """Trains one network for a time. The learning rate follows the clock."""
-    began = time.time()
-    # As `lambda` in the crate.
-    lam = 0.05 * 2 ** (-(quality + max(0, quality - 80) - 1) / 11)
-    net = FastNetwork(default_config(), options.edge, lam, options.device, options.library)
-    trainer = Trainer(net, *start(net, init, options.directions), crops, options)
-    size, every = options.batch // GROUPS, max(1, options.updates // GROUPS)
-    rows = lambda group: slice(group * size, (group + 1) * size)
-    for group in range(GROUPS):
-        trainer.fill(rows(group), crops.crops(size), max(0, options.updates - (group + 1) * every), options.jitter)
-    trainer.step()
-    print(f"quality {quality}, before: held-out {trainer.validate()[0]}", flush=True)
-    trainer.loss.zero_()
-    shown = first = time.time()
-    step = since = 0
-    while True:
-        if step % every == 0:
-            trainer.fill(rows(step // every % GROUPS), crops.crops(size), 0, options.jitter)
-        trainer.step()
-        step, since = step + 1, since + 1
-        if step % 50:
-            continue
-        loss, bits = (trainer.loss / since).tolist()
-        assert math.isfinite(loss), "training diverged: lower the rate"
-        now = time.time()
-        left = seconds - (now - began)
-        if left < 0:
-            break
-        trainer.total.fill_(step + left / ((now - first) / step))
-        if now - shown > options.show:
-            print(f"{step:8} steps, {now - began:4.0f} s: loss {loss:.4f}, {bits:.4f} bits a pixel", flush=True)
-            trainer.loss.zero_()
-            since, shown = 0, now
-    text, coefficients = trainer.validate()
-    print(f"quality {quality}, after {step} steps of {options.batch} crops: held-out {text}", flush=True)
-    trainer.save(path, quality, coefficients)
+class Run:
+    """Trains one network for a time, beside others. The learning rate follows the clock."""
+
+    def __init__(self, text, number, crops, checks, options):
+        quality, seconds, init, jitter, *_ = [*text.split(":"), "", "", ""]
+        self.quality, self.seconds, self.options, self.checks = int(quality), float(seconds), options, checks
+        self.jitter = float(jitter or options.jitter)
+        self.path = f"{options.out}/q{quality}.safetensors"
+        self.crops = crops.with_seed(number)
+        self.stream = torch.cuda.Stream() if options.device == "cuda" else None
+        # As `lambda` in the crate.
+        lam = 0.05 * 2 ** (-(self.quality + max(0, self.quality - 80) - 1) / 11)
+        with torch.cuda.stream(self.stream):
+            net = FastNetwork(default_config(), options.edge, lam, options.device, options.library)
+            self.trainer = Trainer(net, *start(net, init, options.directions), self.crops, options)
+            self.size, self.every = options.batch // GROUPS, max(1, options.updates // GROUPS)
+            for group in range(GROUPS):
+                self.refill(group, max(0, options.updates - (group + 1) * self.every))
+            self.trainer.step()
+        self.best = math.inf
+
+    def refill(self, group, age):
+        rows = slice(group * self.size, (group + 1) * self.size)
+        self.trainer.fill(rows, self.crops.crops(self.size), age, self.jitter)
+
+    def validate(self, when):
+        """Saves the network if it is the best so far."""
+        loss, text, coefficients = self.trainer.measure(self.crops.held_out())
+        print(f"quality {self.quality}, {when}: held-out {text}", flush=True)
+        for name, targets in self.checks:
+            print(f"quality {self.quality}, {when}: {name} {self.trainer.measure(targets)[1]}", flush=True)
+        if loss < self.best:
+            self.best = loss
+            self.trainer.save(self.path, self.quality, coefficients)
+
+    def train(self):
+        with torch.cuda.stream(self.stream):
+            self.validate("before")
+            began = shown = time.time()
+            self.trainer.loss.zero_()
+            step = since = 0
+            while True:
+                if step % self.every == 0:
+                    self.refill(step // self.every % GROUPS, 0)
+                self.trainer.step()
+                step, since = step + 1, since + 1
+                if step % 50:
+                    continue
+                loss, bits = (self.trainer.loss / since).tolist()
+                if not math.isfinite(loss):
+                    print(f"quality {self.quality} diverged: lower the rate", flush=True)
+                    return
+                now = time.time()
+                left = self.seconds - (now - began)
+                if left < 0:
+                    break
+                self.trainer.total.fill_(step + left / ((now - began) / step))
+                if now - shown > self.options.show:
+                    print(f"quality {self.quality}, {step} steps, {now - began:.0f} s: loss {loss:.4f}, {bits:.4f} bits a pixel", flush=True)
+                    self.validate(f"after {step} steps")
+                    self.trainer.loss.zero_()
+                    since, shown = 0, now
+            self.validate(f"after {step} steps of {self.options.batch} crops")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", required=True, help="folders of pictures, FOLDER or FOLDER@WEIGHT")
-    parser.add_argument("--networks", nargs="+", required=True, help="QUALITY:SECONDS[:INIT]")
+    parser.add_argument("--networks", nargs="+", required=True, help="QUALITY:SECONDS[:INIT[:JITTER]]")
     parser.add_argument("--out", required=True, help="folder")
     parser.add_argument("--batch", type=int, default=32, help="crops of a step, a multiple of 16")
     parser.add_argument("--edge", type=int, default=256, help="width and height of crops")
@@ -256,18 +296,24 @@ def main():
     parser.add_argument("--jitter", type=float, default=11, help="crops have qualities up to this far from the network's")
     parser.add_argument("--updates", type=int, default=80, help="updates of the latents of a crop")
     parser.add_argument("--preparation", type=int, default=12, help="those before the crop has an influence on the weights")
-    parser.add_argument("--show", type=float, default=20, help="seconds between two lines")
+    parser.add_argument("--check", nargs="*", default=[], help="folders of pictures that are only measured")
+    parser.add_argument("--show", type=float, default=60, help="seconds between two lines")
     options = parser.parse_args()
     options.device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cuda.matmul.allow_tf32 = True
     os.makedirs(options.out, exist_ok=True)
     crops = Crops(options.data, options.edge, options.device)
     print(f"{len(crops.train)} training and {len(crops.held)} held-out pictures", flush=True)
+    checks = [(folder, fixed_crops([p.to(options.device) for _, p in read_folder(folder, options.edge)], options.edge)) for folder in options.check]
     with tempfile.TemporaryDirectory() as folder:
         options.library = library(folder, options.device)
-        for network in options.networks:
-            quality, seconds, *init = network.split(":")
-            train(int(quality), float(seconds), init[0] if init else None, crops, f"{options.out}/q{quality}.safetensors", options)
+        if options.device == "cuda":
+            torch.cuda.synchronize()  # The networks have streams of their own, which must find the pictures.
+        runs = [Run(text, number, crops, checks, options) for number, text in enumerate(options.networks)]
+        # The kernels for the CPU are one at a time.
+        with ThreadPoolExecutor(len(runs) if options.device == "cuda" else 1) as pool:
+            for run in [pool.submit(run.train) for run in runs]:
+                run.result()
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The effort of an encoder that was given none.
-const DEFAULT_EFFORT: u8 = 2;
+const DEFAULT_EFFORT: u8 = 3;
 
 /// How long an encoder searches.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +36,7 @@ struct Work {
 /// The work of an effort from 0 to 9.
 fn work(effort: u8) -> Work {
     let effort = usize::from(effort);
-    Work { steps: 16 + 20 * effort.pow(2), passes: (2 * effort).min(8) }
+    Work { steps: 16 + 16 * effort.pow(2), passes: (2 * effort).min(8) }
 }
 
 /// A search begins with as many steps as an encoder without it. For each further setting, this part of them suffices.
