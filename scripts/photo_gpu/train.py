@@ -1,8 +1,9 @@
 """Trains networks of the photo family on an NVIDIA GPU, 150 times as fast as `aez train` on one core.
 
 Needs PyTorch, torchvision and nvcc. The networks, each QUALITY:SECONDS[:INIT[:JITTER]], are trained side by side. Each is written to
-OUT/qQUALITY.safetensors whenever it is the best so far on held-out pictures: a model in floating point, of which `aez train --family photo --init FILE --into MODEL --quality QUALITY --steps 0` makes one of integers. INIT
-is such a file, too. JITTER replaces --jitter.
+OUT/qQUALITY.safetensors, a model in floating point, whenever it is the best so far on held-out pictures. Of such a file
+`aez train --family photo --init FILE --into MODEL --quality QUALITY --steps 0` makes a network of integers. INIT is such a file, too.
+JITTER replaces --jitter.
 """
 
 import argparse
@@ -304,7 +305,8 @@ def main():
     os.makedirs(options.out, exist_ok=True)
     crops = Crops(options.data, options.edge, options.device)
     print(f"{len(crops.train)} training and {len(crops.held)} held-out pictures", flush=True)
-    checks = [(folder, fixed_crops([p.to(options.device) for _, p in read_folder(folder, options.edge)], options.edge)) for folder in options.check]
+    pictures = lambda folder: [picture.to(options.device) for _, picture in read_folder(folder, options.edge)]
+    checks = [(folder, fixed_crops(pictures(folder), options.edge)) for folder in options.check]
     with tempfile.TemporaryDirectory() as folder:
         options.library = library(folder, options.device)
         if options.device == "cuda":
