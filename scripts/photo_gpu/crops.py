@@ -85,10 +85,6 @@ class Crops:
         """Random crops in luma and chroma, [count, 3, edge, edge]."""
         return torch.cat([self.crop() for _ in range(count)])
 
-    def held_out(self):
-        """Crops at fixed places of the held-out pictures."""
-        return fixed_crops(self.held, self.edge)
-
 
 def fixed_crops(pictures, edge):
     """Crops at fixed places, first one of each picture, then others."""

@@ -170,6 +170,7 @@ class Trainer:
                 self.compute()
         torch.cuda.current_stream().wait_stream(stream)
         self.graph = torch.cuda.CUDAGraph()
+        # On a stream of its own, so that graphs that run side by side do not share the working memory of cuBLAS.
         with torch.cuda.graph(self.graph, stream=stream):
             self.compute()
         for array, value in zip(self.state(), kept):
@@ -246,11 +247,11 @@ class Run:
         self.trainer.fill(rows, self.crops.crops(self.size), age, self.jitter)
 
     def validate(self, when):
-        """Saves the network if it is the best so far."""
-        loss, text, coefficients = self.trainer.measure(self.crops.held_out())
-        print(f"quality {self.quality}, {when}: held-out {text}", flush=True)
-        for name, targets in self.checks:
-            print(f"quality {self.quality}, {when}: {name} {self.trainer.measure(targets)[1]}", flush=True)
+        """Measures all crops to check, and saves the network if it is the best so far on the first ones, which are held out."""
+        measured = [self.trainer.measure(targets) for _, targets in self.checks]
+        for (name, _), (_, text, _) in zip(self.checks, measured):
+            print(f"quality {self.quality}, {when}: {name} {text}", flush=True)
+        loss, _, coefficients = measured[0]
         if loss < self.best:
             self.best = loss
             self.trainer.save(self.path, self.quality, coefficients)
@@ -269,9 +270,7 @@ class Run:
                 if step % 50:
                     continue
                 loss, bits = (self.trainer.loss / since).tolist()
-                if not math.isfinite(loss):
-                    print(f"quality {self.quality} diverged: lower the rate", flush=True)
-                    return
+                assert math.isfinite(loss), f"quality {self.quality} diverged: lower the rate"
                 now = time.time()
                 left = self.seconds - (now - began)
                 if left < 0:
@@ -306,7 +305,8 @@ def main():
     crops = Crops(options.data, options.edge, options.device)
     print(f"{len(crops.train)} training and {len(crops.held)} held-out pictures", flush=True)
     pictures = lambda folder: [picture.to(options.device) for _, picture in read_folder(folder, options.edge)]
-    checks = [(folder, fixed_crops(pictures(folder), options.edge)) for folder in options.check]
+    checks = [("held-out", fixed_crops(crops.held, options.edge))]
+    checks += [(folder, fixed_crops(pictures(folder), options.edge)) for folder in options.check]
     with tempfile.TemporaryDirectory() as folder:
         options.library = library(folder, options.device)
         if options.device == "cuda":
