@@ -1,7 +1,8 @@
 //! SIMD operations of the supported instruction sets behind one trait, selected at run time.
 //!
 //! A kernel computes a [`Block`](Simd::Block) of output channels at a time: 48 with AVX-512 (three
-//! registers), 16 with AVX2 (two registers) and 16 with portable code.
+//! registers), 16 with AVX2 (two registers) and 16 with portable code. Kernels on rows of pixels need
+//! blocks of 16 with AVX-512, too.
 
 use std::sync::OnceLock;
 
@@ -82,21 +83,24 @@ impl InstructionSet {
 }
 
 /// Defines `$name(set, arguments)`, which calls the generic `$body::<S>(arguments)` compiled for the
-/// instruction set.
+/// instruction set. With AVX-512, `S` is `$wide`, or else [`Avx512`].
 macro_rules! dispatch {
-    ($(#[$doc:meta])* $vis:vis fn $name:ident = $body:ident($($arg:ident: $ty:ty),* $(,)?)) => {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident = $body:ident($($args:tt)*)) => {
+        dispatch! { $(#[$doc])* $vis fn $name = $body($($args)*) with Avx512 }
+    };
+    ($(#[$doc:meta])* $vis:vis fn $name:ident = $body:ident($($arg:ident: $ty:ty),* $(,)?) with $wide:ident) => {
         $(#[$doc])*
         $vis unsafe fn $name(set: $crate::nn::simd::InstructionSet, $($arg: $ty),*) {
             #[cfg(target_arch = "x86_64")]
             {
-                use $crate::nn::simd::{Avx2, Avx512, InstructionSet};
+                use $crate::nn::simd::{Avx2, InstructionSet};
                 #[target_feature(enable = "avx2,fma")]
                 unsafe fn avx2($($arg: $ty),*) {
                     unsafe { $body::<Avx2>($($arg),*) }
                 }
                 #[target_feature(enable = "avx512f,avx2,fma")]
                 unsafe fn avx512($($arg: $ty),*) {
-                    unsafe { $body::<Avx512>($($arg),*) }
+                    unsafe { $body::<$crate::nn::simd::$wide>($($arg),*) }
                 }
                 // SAFETY: the caller guarantees that the CPU supports the instruction set.
                 match set {
@@ -123,6 +127,8 @@ pub(super) trait Simd {
     type Block: Copy;
     /// Floats in a block.
     const WIDTH: usize;
+    /// Registers of the CPU that a block takes.
+    const REGISTERS: usize;
 
     unsafe fn splat(value: f32) -> Self::Block;
     unsafe fn load(from: *const f32) -> Self::Block;
@@ -152,6 +158,7 @@ pub(super) struct Scalar;
 impl Simd for Scalar {
     type Block = [f32; 16];
     const WIDTH: usize = 16;
+    const REGISTERS: usize = 4;
 
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self::Block {
@@ -209,6 +216,7 @@ macro_rules! x86 {
         impl Simd for $name {
             type Block = [std::arch::x86_64::$register; $count];
             const WIDTH: usize = $count * $lanes;
+            const REGISTERS: usize = $count;
 
             #[inline(always)]
             unsafe fn splat(value: f32) -> Self::Block {
@@ -320,6 +328,22 @@ x86!(
     Avx512,
     __m512,
     3,
+    16,
+    _mm512_set1_ps,
+    _mm512_setzero_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_fmadd_ps,
+    _mm512_add_ps,
+    _mm512_sub_ps,
+    _mm512_mul_ps,
+    _mm512_max_ps
+);
+#[cfg(target_arch = "x86_64")]
+x86!(
+    Avx512Row,
+    __m512,
+    1,
     16,
     _mm512_set1_ps,
     _mm512_setzero_ps,

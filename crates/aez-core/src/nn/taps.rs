@@ -10,11 +10,6 @@ use super::simd::{InstructionSet, Simd, dispatch};
 /// meaningless.
 pub(crate) const LANES: usize = 16;
 
-/// The instruction set of these kernels: those with blocks of [`LANES`].
-fn instructions() -> InstructionSet {
-    InstructionSet::best().min(InstructionSet::Avx2)
-}
-
 /// Defines functions that are compiled for the CPU's vector instructions, with loops that the compiler vectorizes. What they call must
 /// be marked `#[inline(always)]`. Results do not depend on the instructions, because no multiplication is fused with an addition.
 macro_rules! vectorized {
@@ -43,7 +38,7 @@ pub(crate) use vectorized;
 /// Whether functions may use AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn has_avx2() -> bool {
-    instructions() != InstructionSet::Scalar
+    InstructionSet::best() != InstructionSet::Scalar
 }
 
 /// The taps of a map at one row, and its weights.
@@ -100,7 +95,7 @@ pub(crate) fn map(map: &Map<'_>, start: Start<'_>, relu: bool, output: &mut Rows
     };
     let raw = Raw { map, bias, add, relu, output: output.values.as_mut_ptr(), step, count };
     // SAFETY: all rows, weights and biases lie in their arrays, as checked above.
-    unsafe { run_map(instructions(), &raw) };
+    unsafe { run_map(InstructionSet::best(), &raw) };
 }
 
 /// The arguments of [`map`], checked.
@@ -119,7 +114,7 @@ dispatch! {
     ///
     /// # Safety
     /// All rows, weights and biases must be valid, and the CPU must support the instruction set.
-    fn run_map = map_body(raw: &Raw<'_>)
+    fn run_map = map_body(raw: &Raw<'_>) with Avx512Row
 }
 
 /// The outputs are divided into tiles of at most six, of nearly equal size: six blocks of sums fill most registers.
@@ -141,36 +136,65 @@ unsafe fn map_body<S: Simd>(raw: &Raw<'_>) {
     }
 }
 
+/// The outputs from `first` on, for all columns.
 #[inline(always)]
 unsafe fn map_tile<S: Simd, const N: usize>(raw: &Raw<'_>, first: usize) {
+    let mut column = 0;
+    unsafe {
+        if S::REGISTERS == 1 {
+            // Two blocks at a time fill the registers.
+            while column + S::WIDTH < raw.map.columns {
+                map_blocks::<S, N, 2>(raw, first, column);
+                column += 2 * S::WIDTH;
+            }
+        }
+        while column < raw.map.columns {
+            map_blocks::<S, N, 1>(raw, first, column);
+            column += S::WIDTH;
+        }
+    }
+}
+
+/// Some blocks of the outputs from `first` on.
+#[inline(always)]
+unsafe fn map_blocks<S: Simd, const N: usize, const BLOCKS: usize>(
+    raw: &Raw<'_>,
+    first: usize,
+    column: usize,
+) {
     let map = raw.map;
     unsafe {
         let weights = map.weights.as_ptr().wrapping_add(first * map.output_step);
-        let output = raw.output.add(first * raw.step);
-        let mut column = 0;
-        while column < map.columns {
-            let mut sums = [S::splat(0.0); N];
-            for (o, sum) in sums.iter_mut().enumerate() {
+        let place = |o: usize, b: usize| raw.output.add((first + o) * raw.step + column + b * S::WIDTH);
+        let mut sums = [[S::splat(0.0); BLOCKS]; N];
+        for (o, sums) in sums.iter_mut().enumerate() {
+            for (b, sum) in sums.iter_mut().enumerate() {
                 if raw.add {
-                    *sum = S::load(output.add(o * raw.step + column));
+                    *sum = S::load(place(o, b));
                 } else if !raw.bias.is_null() {
                     *sum = S::splat(*raw.bias.add(first + o));
                 }
             }
-            for (t, &tap) in map.taps.iter().enumerate() {
-                let block = S::load(map.input.as_ptr().add(tap + column));
-                let weights = weights.add(t * map.tap_step);
-                for (o, sum) in sums.iter_mut().enumerate() {
+        }
+        for (t, &tap) in map.taps.iter().enumerate() {
+            let mut blocks = [S::splat(0.0); BLOCKS];
+            for (b, block) in blocks.iter_mut().enumerate() {
+                *block = S::load(map.input.as_ptr().add(tap + column + b * S::WIDTH));
+            }
+            let weights = weights.add(t * map.tap_step);
+            for (o, sums) in sums.iter_mut().enumerate() {
+                for (sum, block) in sums.iter_mut().zip(blocks) {
                     *sum = S::scale_add(*sum, weights.add(o * map.output_step), block);
                 }
             }
-            for (o, mut sum) in sums.into_iter().enumerate() {
+        }
+        for (o, sums) in sums.into_iter().enumerate() {
+            for (b, mut sum) in sums.into_iter().enumerate() {
                 if raw.relu {
                     sum = S::relu(sum);
                 }
-                S::store(sum, output.add(o * raw.step + column));
+                S::store(sum, place(o, b));
             }
-            column += S::WIDTH;
         }
     }
 }
@@ -202,7 +226,7 @@ pub(crate) fn add_products(products: &Products<'_>, sums: &mut [f32]) {
     assert!((count - 1) * step + columns <= outputs.len(), "an output lies outside");
     assert_eq!(sums.len(), taps.len() * count * LANES, "number of sums");
     // SAFETY: all rows and sums lie in their arrays, as checked above.
-    unsafe { run_products(instructions(), products, sums.as_mut_ptr()) };
+    unsafe { run_products(InstructionSet::best(), products, sums.as_mut_ptr()) };
 }
 
 dispatch! {
@@ -210,7 +234,7 @@ dispatch! {
     ///
     /// # Safety
     /// All rows and sums must be valid, and the CPU must support the instruction set.
-    fn run_products = products_body(products: &Products<'_>, sums: *mut f32)
+    fn run_products = products_body(products: &Products<'_>, sums: *mut f32) with Avx512Row
 }
 
 #[inline(always)]

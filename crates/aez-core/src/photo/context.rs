@@ -9,6 +9,7 @@ use super::{
     linear::{Sums, add_totals, mask, offsets, places},
     resample::add_scaled,
     rows::{MARGIN, Rows},
+    scratch::{Lent, Scratch},
 };
 use crate::{
     nn::taps::{LANES, Map, RowsMut, Start, map},
@@ -22,19 +23,20 @@ const BAND: usize = 32;
 /// The inputs of the context model at one level: latents of each phase and of the coarser level, and features of the coarser level.
 /// All have the size of the coarser level.
 pub(super) struct Context<'a> {
+    scratch: &'a Scratch,
     pub layers: &'a Layers,
     pub parameters: &'a [f32],
     pub level: usize,
     /// Rows and columns of the level.
     pub size: (usize, usize),
-    pub inputs: Rows,
+    pub inputs: Lent<'a>,
 }
 
 /// The bits of a level with derivatives.
-pub(super) struct Rate {
+pub(super) struct Rate<'a> {
     pub bits: f64,
     /// With respect to [`Context::inputs`].
-    pub inputs: Rows,
+    pub inputs: Lent<'a>,
 }
 
 impl<'a> Context<'a> {
@@ -47,9 +49,10 @@ impl<'a> Context<'a> {
         size: (usize, usize),
         latents: (&[f32], Option<&[f32]>),
         features: Option<&Rows>,
+        scratch: &'a Scratch,
     ) -> Self {
         let planes = layers.planes[level];
-        let mut inputs = Rows::new(planes.count, size.0.div_ceil(2), size.1.div_ceil(2));
+        let mut inputs = scratch.zeros(planes.count, size.0.div_ceil(2), size.1.div_ceil(2));
         let (rows, columns) = size;
         let (row_step, step, place) = (inputs.row_step(), inputs.step, inputs.in_row(0));
         inputs.inner_mut().par_chunks_mut(row_step).enumerate().for_each(|(y, row)| {
@@ -78,7 +81,7 @@ impl<'a> Context<'a> {
                 }
             }
         }
-        Self { layers, parameters, level, size, inputs }
+        Self { scratch, layers, parameters, level, size, inputs }
     }
 
     /// Adds the derivatives with respect to the inputs to those of the latents and features.
@@ -151,8 +154,9 @@ impl<'a> Context<'a> {
     }
 
     /// The bits with derivatives. Those of the weights are added to `weights`, if it is given.
-    pub fn rate(&self, weights: Option<&mut [f32]>) -> Rate {
-        let mut gradient = self.inputs.zeros_like();
+    pub fn rate(&self, weights: Option<&mut [f32]>) -> Rate<'a> {
+        let Rows { planes, rows, columns, .. } = *self.inputs;
+        let mut gradient = self.scratch.zeros(planes, rows, columns);
         let row_step = gradient.row_step();
         let count = self.inputs.rows.div_ceil(BAND);
         let mut results: Vec<Option<BandResult>> = (0..count).map(|_| None).collect();

@@ -1,7 +1,7 @@
 //! Rate-distortion optimized rounding. Optimization leaves some latents near the middle between two integers. Each of these takes the
 //! integer that costs less, while the others are as they are.
 
-use super::{fit::nearest, network::Network, objective::Costs, target::Target};
+use super::{fit::nearest, network::Network, objective::Costs, scratch::Scratch, target::Target};
 
 /// Latents are in doubt where they are nearer than this to the middle between two integers.
 const DOUBT: f32 = 0.12;
@@ -34,7 +34,8 @@ pub(super) fn decide(
     if passes == 0 {
         return rounded;
     }
-    let mut costs = Costs::new(network, target, &rounded);
+    let scratch = Scratch::default();
+    let mut costs = Costs::new(network, target, &rounded, &scratch);
     for level in (0..LEVELS.min(latents.len())).rev() {
         let mut candidates = in_doubt(&latents[level]);
         for _ in 0..passes {
@@ -43,7 +44,7 @@ pub(super) fn decide(
                 break;
             }
             let before = costs.total();
-            costs = decide_some(network, target, &mut rounded, costs, level, chosen);
+            costs = decide_some(network, target, &mut rounded, costs, level, chosen, &scratch);
             if before - costs.total() < LEAST_SAVING * before {
                 break;
             }
@@ -60,13 +61,14 @@ fn decide_some(
     costs: Costs,
     level: usize,
     mut chosen: Vec<Candidate>,
+    scratch: &Scratch,
 ) -> Costs {
     exchange(&mut rounded[level], &mut chosen);
-    let tried = costs.changed(network, target, rounded, level);
+    let tried = costs.changed(network, target, rounded, level, scratch);
     let is_worse = |candidate: &Candidate| change(&costs, &tried, level, candidate.place) >= 0.0;
     let (mut worse, mut better): (Vec<_>, Vec<_>) = chosen.into_iter().partition(is_worse);
     exchange(&mut rounded[level], &mut worse);
-    let now = if worse.is_empty() { tried } else { costs.changed(network, target, rounded, level) };
+    let now = if worse.is_empty() { tried } else { costs.changed(network, target, rounded, level, scratch) };
     if now.total() < costs.total() {
         return now;
     }
@@ -163,12 +165,13 @@ mod tests {
         for network in [trained(), plain] {
             let target = Target::new(&picture(21, 18)).unwrap();
             let mut latents = nearest(&initial(&network, &target).latents);
-            let mut costs = Costs::new(&network, &target, &latents);
+            let scratch = Scratch::default();
+            let mut costs = Costs::new(&network, &target, &latents, &scratch);
             for level in (0..latents.len()).rev() {
                 let middle = latents[level].len() / 2;
                 latents[level][middle] += 1.0;
-                costs = costs.changed(&network, &target, &latents, level);
-                let (cost, _) = objective::gradient(&network, &target, &latents, None);
+                costs = costs.changed(&network, &target, &latents, level, &scratch);
+                let (cost, _) = objective::gradient(&network, &target, &latents, None, &scratch);
                 let expected = cost.loss(network.lambda()) * cost.pixels as f64;
                 assert!(
                     (costs.total() / expected - 1.0).abs() < 1e-4,

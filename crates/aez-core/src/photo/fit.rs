@@ -7,6 +7,7 @@ use super::{
     network::{Network, initial_steps},
     objective,
     quantize::Rounding,
+    scratch::Scratch,
     target::{Target, to_rgb},
 };
 use crate::{parallel::*, picture::Picture};
@@ -67,6 +68,7 @@ pub(super) fn optimize(
     let is_moved = !coefficients.values.is_empty() && target.pixels() >= MIN_MOVED_PIXELS;
     let mut weights = vec![0.0; if is_moved { network.parameters.len() } else { 0 }];
     let mut moved = is_moved.then(|| network.moved(&coefficients.values));
+    let scratch = Scratch::default();
     let mut adams: Vec<Adam> = latents.iter().map(|level| Adam::new(level.len())).collect();
     for step in 0..steps {
         let part = done + (1.0 - done) * step as f32 / steps as f32;
@@ -75,7 +77,7 @@ pub(super) fn optimize(
         let is_update = is_moved && step % STEPS_OF_COEFFICIENTS == 0;
         weights.fill(0.0);
         let (_, mut gradients) =
-            objective::gradient(now, target, &rounded, is_update.then_some(&mut weights[..]));
+            objective::gradient(now, target, &rounded, is_update.then_some(&mut weights[..]), &scratch);
         for (level, adam) in adams.iter_mut().enumerate() {
             through(&mut gradients[level], &slopes[level]);
             adam.update(&mut latents[level], &gradients[level], rate(part), DECAY, step as u32);

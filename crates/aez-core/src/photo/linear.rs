@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::{layers::Layer, rows::Rows};
+use super::{
+    layers::Layer,
+    rows::{MARGIN, Rows, clear_row, extend_row, fold_row},
+};
 use crate::{
     nn::taps::{LANES, Map, Products, RowsMut, Start, add_lanes, add_products, map, vectorized},
     parallel::*,
@@ -11,13 +14,13 @@ use crate::{
 /// Rows of which the gradients of weights are summed at once.
 const BAND: usize = 16;
 
-/// Applies a layer to all positions. The outputs, planes `first..` of `output`, begin with the biases, or with what they hold if
-/// `add` is set, in which case the biases must be part of that.
+/// Applies a layer to all positions, and extends the edges of the outputs. These begin with the biases, or with what they hold if `add`
+/// is set, in which case the biases must be part of that.
 pub(super) fn apply(
     layer: &Layer,
     parameters: &[f32],
     input: &Rows,
-    (output, first): (&mut Rows, usize),
+    output: &mut Rows,
     add: bool,
     relu: bool,
 ) {
@@ -31,7 +34,7 @@ pub(super) fn apply(
         (false, false) => Start::Bias(bias),
         (false, true) => Start::Zero,
     };
-    let (row_step, step, place) = (output.row_step(), output.step, output.in_row(first));
+    let (row_step, step, place) = (output.row_step(), output.step, output.in_row(0));
     let columns = output.columns;
     output.inner_mut().par_chunks_mut(row_step).enumerate().for_each(|(y, row)| {
         let taps = places(&taps, input.place(0, y as isize, 0));
@@ -46,7 +49,9 @@ pub(super) fn apply(
         };
         let mut outputs = RowsMut { values: &mut row[place..], step, count: layer.outputs };
         map(&layer_map, start, relu, &mut outputs);
+        extend_row(row, step, columns);
     });
+    output.extend_ends();
 }
 
 /// The distances of a layer's taps from the first plane at the position.
@@ -138,23 +143,26 @@ pub(super) fn add_totals(layer: &Layer, totals: &[f32], gradient: &mut [f32]) {
     }
 }
 
-/// Adds the gradient of a layer's input, whose planes `..windows` have windows of 3x3 taps, and those after them one tap each. It
-/// reaches one position beyond the edges. `outputs` is the gradient of the outputs, planes `first..`, and 0 outside of the columns.
-pub(super) fn add_input_gradient(
+/// The gradient of a layer's input, whose first planes have windows of 3x3 taps, and those after them one tap each. It replaces what is
+/// in the planes, or is added to it if `add` is set. `outputs` is the gradient of the outputs, planes `first..`, and 0 in the margins, as
+/// the result is. If `relu` is given, the input is the output of a ReLU, and the gradient that of the ReLU's input.
+pub(super) fn input_gradient(
     layer: &Layer,
     parameters: &[f32],
     (outputs, first): (&Rows, usize),
-    gradient: &mut Rows,
+    (gradient, add): (&mut Rows, bool),
+    relu: Option<&Rows>,
 ) {
     let count = layer.outputs;
-    if count == 0 {
-        return;
-    }
+    let start = if add { Start::Output } else { Start::Zero };
     let windows = layer.taps.iter().filter(|tap| tap.row == -1 && tap.column == -1).count();
     let centers = layer.taps.len() - 9 * windows;
     let weights = &parameters[layer.weights.clone()];
     let (row_step, step, place) = (gradient.row_step(), gradient.step, gradient.in_row(0));
     let columns = outputs.columns;
+    if !add {
+        gradient.clear_ends();
+    }
     // The output at the other side of the position has this position as its tap.
     let around: Vec<isize> = (-1..=1)
         .flat_map(|row| (-1..=1).map(move |column| (row, column)))
@@ -162,15 +170,14 @@ pub(super) fn add_input_gradient(
         .map(|(output, row, column)| outputs.offset(first + output, -row, -column))
         .collect();
     let same: Vec<isize> = (0..count).map(|output| outputs.offset(first + output, 0, 0)).collect();
-    let rows = 1 - super::rows::MARGIN as isize;
-    let start = row_step; // the row before the first
-    let end = start + (outputs.rows + 2) * row_step;
-    gradient.values[start..end].par_chunks_mut(row_step).enumerate().for_each(|(index, row)| {
-        let y = index as isize + rows;
+    let before = 1 - MARGIN as isize;
+    let end = row_step + (outputs.rows + 2) * row_step;
+    gradient.values[row_step..end].par_chunks_mut(row_step).enumerate().for_each(|(index, row)| {
+        let y = index as isize + before;
         let mut run =
             |offsets: &[isize], from: isize, weights, planes: Range<usize>, taps: usize, columns| {
                 let taps_at = places(offsets, outputs.place(0, y, from));
-                let start = place.wrapping_add_signed(from) + planes.start * step;
+                let first = place.wrapping_add_signed(from) + planes.start * step;
                 let layer_map = Map {
                     input: &outputs.values,
                     taps: &taps_at,
@@ -179,8 +186,8 @@ pub(super) fn add_input_gradient(
                     output_step: taps * count,
                     columns,
                 };
-                let mut rows = RowsMut { values: &mut row[start..], step, count: planes.len() };
-                map(&layer_map, Start::Output, false, &mut rows);
+                let mut rows = RowsMut { values: &mut row[first..], step, count: planes.len() };
+                map(&layer_map, start, false, &mut rows);
             };
         if windows > 0 {
             run(&around, -1, weights, 0..windows, 9, columns + 2);
@@ -188,20 +195,23 @@ pub(super) fn add_input_gradient(
         if centers > 0 && (0..outputs.rows as isize).contains(&y) {
             run(&same, 0, &weights[9 * windows * count..], windows..windows + centers, 1, columns);
         }
+        // The columns beside the first and the last are part of the result of windows only.
+        if windows > 0 {
+            fold_row(&mut row[..windows * step], step, columns, 1);
+        }
+        clear_row(&mut row[windows * step..], step, columns);
+        if let Some(relu) = relu.filter(|_| (0..outputs.rows as isize).contains(&y)) {
+            mask(&relu.values[relu.place(0, y, 0) - relu.in_row(0)..][..row_step], row);
+        }
     });
-}
-
-/// Sets gradients to 0 where the output of a ReLU is 0, and everywhere outside of the columns.
-pub(super) fn through_relu(output: &Rows, gradient: &mut Rows) {
-    let row_step = gradient.row_step();
-    let start = output.place(0, 0, 0) - output.in_row(0);
-    let outputs = &output.values[start..];
-    gradient
-        .inner_mut()
-        .par_chunks_mut(row_step)
-        .zip(outputs.par_chunks(row_step))
-        .for_each(|(gradient, output)| mask(output, gradient));
-    gradient.clear_sides();
+    gradient.fold_ends();
+    if let Some(relu) = relu {
+        // What has been added to the outer rows has not gone through the ReLU.
+        for y in [0, outputs.rows - 1] {
+            let start = gradient.place(0, y as isize, 0) - gradient.in_row(0);
+            mask(&relu.values[start..][..row_step], &mut gradient.values[start..][..row_step]);
+        }
+    }
 }
 
 vectorized! {

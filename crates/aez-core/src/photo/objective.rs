@@ -7,6 +7,7 @@ use super::{
     fit::nearest,
     network::Network,
     rows::Rows,
+    scratch::{Lent, Scratch},
     synthesis::{self, Forward, Grid},
     target::Target,
 };
@@ -39,23 +40,23 @@ pub(super) fn gradient(
     target: &Target,
     latents: &[Vec<f32>],
     mut weights: Option<&mut [f32]>,
+    scratch: &Scratch,
 ) -> (Cost, Vec<Vec<f32>>) {
     let grids = target.grids(latents);
     let (rates, (squares, mut gradients)) = if is_guided(network) {
-        let forward = synthesis::forward(network, &grids);
-        let mut rates = rates(network, &grids, Some(&forward), weights.as_deref_mut());
+        let forward = synthesis::forward(network, &grids, scratch);
+        let mut rates = rates(network, &grids, Some(&forward), weights.as_deref_mut(), scratch);
         let features = std::mem::take(&mut rates.features);
-        let distortion = distortion(network, target, &grids, &forward, features, weights);
+        let distortion = distortion(network, target, &grids, &forward, features, weights, scratch);
         (rates, distortion)
     } else {
         // Neither part needs the other, and each has weights of its own.
         let mut own = weights.as_ref().map(|weights| vec![0.0; weights.len()]);
         let parts = join(
-            || rates(network, &grids, None, weights.as_deref_mut()),
+            || rates(network, &grids, None, weights.as_deref_mut(), scratch),
             || {
-                let forward = synthesis::forward(network, &grids);
-                let features = zero_features(&forward);
-                distortion(network, target, &grids, &forward, features, own.as_deref_mut())
+                let forward = synthesis::forward(network, &grids, scratch);
+                distortion(network, target, &grids, &forward, Vec::new(), own.as_deref_mut(), scratch)
             },
         );
         if let (Some(weights), Some(own)) = (weights, own) {
@@ -76,46 +77,53 @@ fn is_guided(network: &Network) -> bool {
 }
 
 /// The bits of each level, and their derivatives with respect to the latents and the features of each level.
-struct Rates {
+struct Rates<'s> {
     bits: Vec<f64>,
     latents: Vec<Vec<f32>>,
-    features: Vec<Rows>,
+    features: Vec<Lent<'s>>,
 }
 
 /// The bits of latents with derivatives. `forward` is needed where context models read features.
-fn rates(
+fn rates<'s>(
     network: &Network,
     grids: &[Grid<'_>],
-    forward: Option<&Forward>,
+    forward: Option<&Forward<'_>>,
     mut weights: Option<&mut [f32]>,
-) -> Rates {
+    scratch: &'s Scratch,
+) -> Rates<'s> {
     let mut latents = zeros(grids);
-    let mut features: Vec<Rows> = forward.map(zero_features).unwrap_or_default();
+    let mut features = forward.map(|forward| zero_features(forward, scratch)).unwrap_or_default();
     let mut bits = Vec::with_capacity(grids.len());
     for level in 0..grids.len() {
-        let context = context(network, grids, forward, level);
+        let context = context(network, grids, forward, level, scratch);
         let rate = context.rate(weights.as_deref_mut());
         bits.push(rate.bits);
         let (fine, coarse) = latents.split_at_mut(level + 1);
         let coarser = coarse.first_mut().map(Vec::as_mut_slice);
-        context.spread(&rate.inputs, &mut fine[level], coarser, features.get_mut(level + 1));
+        context.spread(
+            &rate.inputs,
+            &mut fine[level],
+            coarser,
+            features.get_mut(level + 1).map(|features| &mut **features),
+        );
     }
     Rates { bits, latents, features }
 }
 
 /// The squared error of the picture, and the derivatives of the weighted error with respect to the latents. `features` are derivatives
 /// of the bits.
-fn distortion(
+fn distortion<'s>(
     network: &Network,
     target: &Target,
     grids: &[Grid<'_>],
-    forward: &Forward,
-    features: Vec<Rows>,
+    forward: &Forward<'s>,
+    features: Vec<Lent<'s>>,
     weights: Option<&mut [f32]>,
+    scratch: &'s Scratch,
 ) -> (f64, Vec<Vec<f32>>) {
     let mut gradients = zeros(grids);
-    let (squares, picture) = target.error(&forward.picture, 2.0 / (3.0 * network.lambda()));
-    synthesis::backward(network, forward, picture, features, &mut gradients, weights);
+    let (squares, picture) = target.error(&forward.picture, 2.0 / (3.0 * network.lambda()), scratch);
+    synthesis::backward(network, forward, picture, features, &mut gradients, weights, scratch);
     (squares, gradients)
 }
 
@@ -123,8 +131,9 @@ fn zeros(grids: &[Grid<'_>]) -> Vec<Vec<f32>> {
     grids.iter().map(|grid| vec![0.0; grid.latents.len()]).collect()
 }
 
-fn zero_features(forward: &Forward) -> Vec<Rows> {
-    forward.levels.iter().map(|level| level.features.zeros_like()).collect()
+fn zero_features<'s>(forward: &Forward<'_>, scratch: &'s Scratch) -> Vec<Lent<'s>> {
+    let sizes = forward.levels.iter().map(|level| &*level.features);
+    sizes.map(|rows| scratch.zeros(rows.planes, rows.rows, rows.columns)).collect()
 }
 
 /// Where the costs of rounded latents arise.
@@ -138,17 +147,24 @@ pub(super) struct Costs {
 }
 
 impl Costs {
-    pub fn new(network: &Network, target: &Target, latents: &[Vec<f32>]) -> Self {
+    pub fn new(network: &Network, target: &Target, latents: &[Vec<f32>], scratch: &Scratch) -> Self {
         let sizes = target.grids(latents).iter().map(|grid| (grid.rows, grid.columns)).collect();
         let empty = Self { sizes, bits: vec![Vec::new(); latents.len()], errors: Vec::new() };
-        empty.computed(network, target, latents, 0..latents.len())
+        empty.computed(network, target, latents, 0..latents.len(), scratch)
     }
 
     /// The costs after latents of one level have changed.
-    pub fn changed(&self, network: &Network, target: &Target, latents: &[Vec<f32>], level: usize) -> Self {
+    pub fn changed(
+        &self,
+        network: &Network,
+        target: &Target,
+        latents: &[Vec<f32>],
+        level: usize,
+        scratch: &Scratch,
+    ) -> Self {
         // Context models read latents of their own and of the next coarser level, and features, which depend on all coarser levels.
         let first = if is_guided(network) { 0 } else { level.saturating_sub(1) };
-        self.computed(network, target, latents, first..level + 1)
+        self.computed(network, target, latents, first..level + 1, scratch)
     }
 
     /// The costs with those of some levels' latents and of the picture computed again.
@@ -158,12 +174,13 @@ impl Costs {
         target: &Target,
         latents: &[Vec<f32>],
         levels: Range<usize>,
+        scratch: &Scratch,
     ) -> Self {
         let grids = target.grids(latents);
-        let forward = synthesis::forward(network, &grids);
+        let forward = synthesis::forward(network, &grids, scratch);
         let mut bits = self.bits.clone();
         for level in levels {
-            bits[level] = context(network, &grids, Some(&forward), level).bit_map();
+            bits[level] = context(network, &grids, Some(&forward), level, scratch).bit_map();
         }
         let errors = target.error_map(&forward.picture, 1.0 / (3.0 * network.lambda()));
         Self { sizes: self.sizes.clone(), bits, errors }
@@ -179,22 +196,25 @@ impl Costs {
 pub(super) fn measure(network: &Network, target: &Target, latents: &[Vec<f32>]) -> (Cost, Rows) {
     let rounded = nearest(latents);
     let grids = target.grids(&rounded);
-    let forward = synthesis::forward(network, &grids);
-    let bits =
-        (0..latents.len()).map(|level| context(network, &grids, Some(&forward), level).bits()).collect();
+    let scratch = Scratch::default();
+    let forward = synthesis::forward(network, &grids, &scratch);
+    let bits = (0..latents.len())
+        .map(|level| context(network, &grids, Some(&forward), level, &scratch).bits())
+        .collect();
     let error = target.shown_error(&forward.picture);
-    (Cost { bits, error, pixels: target.pixels() }, forward.picture)
+    (Cost { bits, error, pixels: target.pixels() }, forward.picture.clone())
 }
 
 fn context<'a>(
     network: &'a Network,
     grids: &[Grid<'_>],
-    forward: Option<&Forward>,
+    forward: Option<&Forward<'_>>,
     level: usize,
+    scratch: &'a Scratch,
 ) -> Context<'a> {
     let grid = grids[level];
     let latents = (grid.latents, grids.get(level + 1).map(|grid| grid.latents));
-    let features = forward.and_then(|forward| forward.levels.get(level + 1)).map(|level| &level.features);
+    let features = forward.and_then(|forward| forward.levels.get(level + 1)).map(|level| &*level.features);
     let size = (grid.rows, grid.columns);
-    Context::new(&network.layers, &network.parameters, level, size, latents, features)
+    Context::new(&network.layers, &network.parameters, level, size, latents, features, scratch)
 }

@@ -1,6 +1,6 @@
 //! Enlargement of planes to twice the rows and columns, and its adjoint.
 
-use super::rows::Rows;
+use super::{rows::Rows, scratch::Scratch};
 use crate::{nn::taps::vectorized, parallel::*};
 
 /// An interpolation filter: values a quarter of a position before and after a position, from it and its neighbours.
@@ -108,8 +108,8 @@ fn horizontal<F: Filter>(input: &[f32], output: &mut [f32]) {
 }
 
 /// The adjoint of [`enlarge`]: adds the gradient of `from`, without margins, from that of `to`, planes `first..`, whose margins are 0.
-pub(super) fn enlarge_adjoint<F: Filter>(to: &Rows, first: usize, from: &mut Rows) {
-    let mut narrow = Rows::new(from.planes, to.rows, from.columns);
+pub(super) fn enlarge_adjoint<F: Filter>(to: &Rows, first: usize, from: &mut Rows, scratch: &Scratch) {
+    let mut narrow = scratch.dirty(from.planes, to.rows, from.columns);
     let narrow_step = narrow.row_step();
     let places: Vec<usize> = (0..from.planes).map(|plane| narrow.in_row(plane)).collect();
     let columns = from.columns;
@@ -181,8 +181,8 @@ mod tests {
             extended.extend_edges();
             let mut enlarged = Rows::new(3, rows, columns);
             enlarge::<F>(&extended, None, &mut enlarged, 1);
-            let mut adjoint = source.zeros_like();
-            enlarge_adjoint::<F>(&gradient, 1, &mut adjoint);
+            let mut adjoint = Rows::new(source.planes, source.rows, source.columns);
+            enlarge_adjoint::<F>(&gradient, 1, &mut adjoint, &Scratch::default());
             let (a, b) = (dot(&gradient, &enlarged, 0), dot(&source, &adjoint, 0));
             assert!((a - b).abs() < 1e-3 * (1.0 + a.abs()), "{rows}x{columns}: {a} and {b}");
         }

@@ -20,14 +20,23 @@ pub(super) struct Rows<T = f32> {
 
 impl<T: Copy + Default> Rows<T> {
     pub fn new(planes: usize, rows: usize, columns: usize) -> Self {
-        // Kernels compute whole groups of columns, and begin one column before the first.
-        let step = SIDE + (columns + 2).next_multiple_of(LANES) + SIDE;
-        Self { values: vec![T::default(); (rows + 2 * MARGIN) * planes * step], planes, rows, columns, step }
+        Self::with_values(vec![T::default(); Self::length(planes, rows, columns)], planes, rows, columns)
     }
 
-    /// Zeros of the same size.
-    pub fn zeros_like(&self) -> Self {
-        Self::new(self.planes, self.rows, self.columns)
+    /// Number of values of an array of this size.
+    pub fn length(planes: usize, rows: usize, columns: usize) -> usize {
+        (rows + 2 * MARGIN) * planes * Self::plane_step(columns)
+    }
+
+    /// From a plane to the next. Kernels compute whole groups of columns, and begin one column before the first.
+    fn plane_step(columns: usize) -> usize {
+        SIDE + (columns + 2).next_multiple_of(LANES) + SIDE
+    }
+
+    /// An array of [`Rows::length`] values.
+    pub fn with_values(values: Vec<T>, planes: usize, rows: usize, columns: usize) -> Self {
+        debug_assert_eq!(values.len(), Self::length(planes, rows, columns));
+        Self { values, planes, rows, columns, step: Self::plane_step(columns) }
     }
 
     /// From a row to the next.
@@ -75,23 +84,22 @@ impl<T: Copy + Default> Rows<T> {
 
     /// Repeats the outer columns of a row in the margins, two in each direction.
     pub fn extend_sides(&mut self, row: usize) {
-        let (columns, step, length) = (self.columns, self.step, self.row_step());
-        if columns == 0 {
-            return;
-        }
-        for plane in self.inner_mut()[row * length..(row + 1) * length].chunks_exact_mut(step) {
-            let (first, last) = (plane[SIDE], plane[SIDE + columns - 1]);
-            plane[SIDE - 2..SIDE].fill(first);
-            plane[SIDE + columns..SIDE + columns + 2].fill(last);
-        }
+        let (columns, length) = (self.columns, self.row_step());
+        let step = self.step;
+        extend_row(&mut self.inner_mut()[row * length..(row + 1) * length], step, columns);
     }
 
     /// Repeats the outer rows and columns in the margins, two in each direction.
     pub fn extend_edges(&mut self) {
-        if self.columns == 0 || self.rows == 0 {
+        (0..self.rows).for_each(|row| self.extend_sides(row));
+        self.extend_ends();
+    }
+
+    /// Repeats the outer rows in the margins, with their sides.
+    pub fn extend_ends(&mut self) {
+        if self.rows == 0 {
             return;
         }
-        (0..self.rows).for_each(|row| self.extend_sides(row));
         let length = self.row_step();
         for margin in 0..MARGIN {
             self.values.copy_within(MARGIN * length..(MARGIN + 1) * length, margin * length);
@@ -101,14 +109,55 @@ impl<T: Copy + Default> Rows<T> {
     }
 }
 
+/// Repeats the outer columns of a row of planes, which begin `step` apart, in their margins.
+pub(super) fn extend_row<T: Copy>(row: &mut [T], step: usize, columns: usize) {
+    if columns == 0 {
+        return;
+    }
+    for plane in row.chunks_exact_mut(step) {
+        let (first, last) = (plane[SIDE], plane[SIDE + columns - 1]);
+        plane[SIDE - 2..SIDE].fill(first);
+        plane[SIDE + columns..SIDE + columns + 2].fill(last);
+    }
+}
+
+/// Adds the margins of a row of planes to the outer columns, as far as `reach`, and clears all margins. With a reach of two, it is the
+/// adjoint of [`extend_row`].
+pub(super) fn fold_row(row: &mut [f32], step: usize, columns: usize, reach: usize) {
+    if columns == 0 {
+        return;
+    }
+    for plane in row.chunks_exact_mut(step) {
+        let sum = |margin: &[f32]| margin.iter().sum::<f32>();
+        let (before, after) = (sum(&plane[SIDE - reach..SIDE]), sum(&plane[SIDE + columns..][..reach]));
+        plane[SIDE] += before;
+        plane[SIDE + columns - 1] += after;
+    }
+    clear_row(row, step, columns);
+}
+
+/// Sets the margins of a row of planes to 0.
+pub(super) fn clear_row(row: &mut [f32], step: usize, columns: usize) {
+    for plane in row.chunks_exact_mut(step) {
+        plane[..SIDE].fill(0.0);
+        plane[SIDE + columns..].fill(0.0);
+    }
+}
+
 impl Rows {
     /// The adjoint of [`Rows::extend_edges`]: adds the margins to the outer rows and columns, and clears them. Values further out than
     /// two are cleared, too.
     pub fn fold_edges(&mut self) {
-        let (columns, length) = (self.columns, self.row_step());
-        if columns == 0 || self.rows == 0 {
-            return;
+        let (step, columns) = (self.step, self.columns);
+        if columns > 0 && self.rows > 0 {
+            self.fold_ends();
+            fold_row(self.inner_mut(), step, columns, 2);
         }
+    }
+
+    /// The adjoint of [`Rows::extend_ends`]: adds the margins above and below to the outer rows, and clears them.
+    pub fn fold_ends(&mut self) {
+        let length = self.row_step();
         for (from, to) in [(0, MARGIN), (1, MARGIN)]
             .into_iter()
             .chain((0..MARGIN).map(|margin| (MARGIN + self.rows + margin, MARGIN + self.rows - 1)))
@@ -117,22 +166,14 @@ impl Rows {
                 self.values[to * length + place] += std::mem::take(&mut self.values[from * length + place]);
             }
         }
-        let step = self.step;
-        for row in self.inner_mut().chunks_exact_mut(step) {
-            row[SIDE] += row[SIDE - 2] + row[SIDE - 1];
-            row[SIDE + columns - 1] += row[SIDE + columns] + row[SIDE + columns + 1];
-            row[..SIDE].fill(0.0);
-            row[SIDE + columns..].fill(0.0);
-        }
     }
 
-    /// Sets everything outside of the columns to 0, in all rows but those of the margins.
-    pub fn clear_sides(&mut self) {
-        let (columns, step) = (self.columns, self.step);
-        for row in self.inner_mut().chunks_exact_mut(step) {
-            row[..SIDE].fill(0.0);
-            row[SIDE + columns..].fill(0.0);
-        }
+    /// Sets the margins above and below to 0.
+    pub fn clear_ends(&mut self) {
+        let length = MARGIN * self.row_step();
+        let end = self.values.len() - length;
+        self.values[..length].fill(0.0);
+        self.values[end..].fill(0.0);
     }
 }
 
@@ -143,7 +184,7 @@ mod tests {
     #[test]
     fn folding_is_the_adjoint_of_extending() {
         let mut rows: Rows = Rows::new(2, 3, 5);
-        let mut other = rows.zeros_like();
+        let mut other: Rows = Rows::new(2, 3, 5);
         for (plane, row) in [(0, 0), (0, 1), (1, 2), (1, 0)] {
             let value = |x: usize| ((plane * 31 + row * 7 + x * 3) % 11) as f32 - 5.0;
             rows.row_mut(plane, row).iter_mut().enumerate().for_each(|(x, to)| *to = value(x));

@@ -2,26 +2,27 @@
 
 use super::{
     layers::SynthesisNet,
-    linear::{add_input_gradient, add_weight_gradient, apply, through_relu},
+    linear::{add_weight_gradient, apply, input_gradient},
     network::Network,
     resample::{Cubic, Linear, enlarge, enlarge_adjoint},
-    rows::Rows,
+    rows::{Rows, extend_row},
+    scratch::{Lent, Scratch},
 };
 use crate::parallel::*;
 
 /// What a level computed, as far as back-propagation needs it.
-pub(super) struct LevelState {
+pub(super) struct LevelState<'s> {
     /// The latents in steps of the picture's values, then the three colours.
-    input: Rows,
-    first: Rows,
+    input: Lent<'s>,
+    first: Lent<'s>,
     /// The features.
-    pub features: Rows,
+    pub features: Lent<'s>,
 }
 
 /// The values of all levels, and the picture: luma and two chroma planes, with a mean of 0.
-pub(super) struct Forward {
-    pub levels: Vec<LevelState>,
-    pub picture: Rows,
+pub(super) struct Forward<'s> {
+    pub levels: Vec<LevelState<'s>>,
+    pub picture: Lent<'s>,
 }
 
 /// Latents of a level, `[channel][row][column]`, and the size of the level.
@@ -38,23 +39,21 @@ pub(super) fn step(net: &SynthesisNet, parameters: &[f32], initial: f32) -> f32 
 }
 
 /// Runs the network on the latents of all levels.
-pub(super) fn forward(network: &Network, grids: &[Grid<'_>]) -> Forward {
+pub(super) fn forward<'s>(network: &Network, grids: &[Grid<'_>], scratch: &'s Scratch) -> Forward<'s> {
     let Network { layers, parameters, steps, .. } = network;
     let mut levels = Vec::with_capacity(grids.len());
-    let mut coarser: Option<(Rows, Rows)> = None;
+    let mut coarser: Option<(Lent<'s>, Lent<'s>)> = None;
     for (level, grid) in grids.iter().enumerate().rev() {
         let net = &layers.synthesis[level];
         let scale = step(net, parameters, steps[level]);
-        let (state, mut picture) = run_level(net, parameters, scale, grid, coarser);
+        let (state, picture) = run_level(net, parameters, scale, grid, coarser, scratch);
         if level == 0 {
             levels.push(state);
             levels.reverse();
             return Forward { levels, picture };
         }
-        let mut carry = Rows::new(net.carry.outputs, grid.rows, grid.columns);
-        apply(&net.carry, parameters, &state.features, (&mut carry, 0), false, false);
-        picture.extend_edges();
-        carry.extend_edges();
+        let mut carry = scratch.dirty(net.carry.outputs, grid.rows, grid.columns);
+        apply(&net.carry, parameters, &state.features, &mut carry, false, false);
         coarser = Some((picture, carry));
         levels.push(state);
     }
@@ -62,17 +61,18 @@ pub(super) fn forward(network: &Network, grids: &[Grid<'_>]) -> Forward {
 }
 
 /// Runs one level on the picture and the carry of the coarser one, and returns its state and picture.
-fn run_level(
+fn run_level<'s>(
     net: &SynthesisNet,
     parameters: &[f32],
     scale: f32,
     grid: &Grid<'_>,
-    coarser: Option<(Rows, Rows)>,
-) -> (LevelState, Rows) {
+    coarser: Option<(Lent<'s>, Lent<'s>)>,
+    scratch: &'s Scratch,
+) -> (LevelState<'s>, Lent<'s>) {
     let &Grid { latents, rows, columns } = grid;
     let channels = net.linear.len() / 3;
-    let mut input = Rows::new(channels + 3, rows, columns);
-    let mut first = Rows::new(net.first.outputs, rows, columns);
+    let mut input = scratch.dirty(channels + 3, rows, columns);
+    let mut first = scratch.dirty(net.first.outputs, rows, columns);
     let bias = &parameters[net.first.bias.clone()];
     match coarser {
         Some((picture, carry)) => {
@@ -80,6 +80,7 @@ fn run_level(
             enlarge::<Linear>(&carry, Some(bias), &mut first, 0);
         }
         None => {
+            input.values.fill(0.0);
             for y in 0..rows {
                 bias.iter().enumerate().for_each(|(plane, &bias)| first.row_mut(plane, y).fill(bias));
             }
@@ -97,78 +98,89 @@ fn run_level(
                 to.iter_mut().zip(line).for_each(|(to, latent)| *to += weight * scale * latent);
             }
         }
+        extend_row(row, step, columns);
     });
-    input.extend_edges();
-    apply(&net.first, parameters, &input, (&mut first, 0), true, true);
-    first.extend_edges();
-    let mut features = Rows::new(net.second.outputs, rows, columns);
-    apply(&net.second, parameters, &first, (&mut features, 0), false, true);
-    features.extend_edges();
-    let mut picture = Rows::new(3, rows, columns);
+    input.extend_ends();
+    apply(&net.first, parameters, &input, &mut first, true, true);
+    let mut features = scratch.dirty(net.second.outputs, rows, columns);
+    apply(&net.second, parameters, &first, &mut features, false, true);
+    let mut picture = scratch.dirty(3, rows, columns);
     for y in 0..rows {
         for (colour, bias) in parameters[net.output.bias.clone()].iter().enumerate() {
             let from = input.row(channels + colour, y);
             picture.row_mut(colour, y).iter_mut().zip(from).for_each(|(to, from)| *to = from + bias);
         }
     }
-    apply(&net.output, parameters, &features, (&mut picture, 0), true, false);
-    picture.clear_sides();
+    apply(&net.output, parameters, &features, &mut picture, true, false);
     (LevelState { input, first, features }, picture)
 }
 
 /// Propagates the gradient of the picture back. `features` are gradients with respect to the features of each level that come from
-/// elsewhere; `latents` are increased by those of the latents, and `weights`, if given, by those of the parameters.
-pub(super) fn backward(
+/// elsewhere, or empty; `latents` are increased by those of the latents, and `weights`, if given, by those of the parameters.
+pub(super) fn backward<'s>(
     network: &Network,
-    forward: &Forward,
-    picture: Rows,
-    features: Vec<Rows>,
+    forward: &Forward<'s>,
+    picture: Lent<'s>,
+    features: Vec<Lent<'s>>,
     latents: &mut [Vec<f32>],
     mut weights: Option<&mut [f32]>,
+    scratch: &'s Scratch,
 ) {
     let Network { layers, parameters, steps, .. } = network;
     let mut picture = picture;
-    let mut carry = Rows::new(0, 0, 0);
-    for (level, (state, features)) in forward.levels.iter().zip(features).enumerate() {
+    let mut carry = None;
+    let mut features = features.into_iter();
+    for (level, state) in forward.levels.iter().enumerate() {
         let net = &layers.synthesis[level];
-        let back = Backward { net, parameters, state };
-        let (colours, first) = back.run(picture, carry, features, weights.as_deref_mut());
+        let back = Backward { net, parameters, state, scratch };
+        let (colours, first) = back.run(&picture, carry.as_deref(), features.next(), weights.as_deref_mut());
         let scale = step(net, parameters, steps[level]);
         back.spread(&colours, scale, &mut latents[level], weights.as_deref_mut());
         let Some(coarser) = forward.levels.get(level + 1) else { return };
         let (rows, columns) = (coarser.input.rows, coarser.input.columns);
         let channels = net.linear.len() / 3;
-        picture = Rows::new(3, rows, columns);
-        enlarge_adjoint::<Cubic>(&colours, channels, &mut picture);
-        carry = Rows::new(net.first.outputs, rows, columns);
-        enlarge_adjoint::<Linear>(&first, 0, &mut carry);
+        picture = scratch.zeros(3, rows, columns);
+        enlarge_adjoint::<Cubic>(&colours, channels, &mut picture, scratch);
+        let mut coarser_carry = scratch.zeros(net.first.outputs, rows, columns);
+        enlarge_adjoint::<Linear>(&first, 0, &mut coarser_carry, scratch);
+        carry = Some(coarser_carry);
     }
 }
 
 /// Back-propagation through one level.
-struct Backward<'a> {
+struct Backward<'a, 's> {
     net: &'a SynthesisNet,
     parameters: &'a [f32],
-    state: &'a LevelState,
+    state: &'a LevelState<'s>,
+    scratch: &'s Scratch,
 }
 
-impl Backward<'_> {
+impl<'s> Backward<'_, 's> {
     /// From the gradients of the level's picture, carry and features to those of the inputs and of the first layer.
-    fn run(&self, picture: Rows, carry: Rows, features: Rows, weights: Option<&mut [f32]>) -> (Rows, Rows) {
-        let Self { net, parameters, state } = *self;
-        let mut features = features;
+    fn run(
+        &self,
+        picture: &Rows,
+        carry: Option<&Rows>,
+        features: Option<Lent<'s>>,
+        weights: Option<&mut [f32]>,
+    ) -> (Lent<'s>, Lent<'s>) {
+        let Self { net, parameters, state, scratch } = *self;
+        let has_features = features.is_some();
+        let mut features = features.unwrap_or_else(|| scratch.like(&state.features));
         let channels = net.linear.len() / 3;
-        add_input_gradient(&net.output, parameters, (&picture, 0), &mut features);
-        add_input_gradient(&net.carry, parameters, (&carry, 0), &mut features);
-        features.fold_edges();
-        through_relu(&state.features, &mut features);
-        let mut first = state.first.zeros_like();
-        add_input_gradient(&net.second, parameters, (&features, 0), &mut first);
-        first.fold_edges();
-        through_relu(&state.first, &mut first);
-        let mut input = state.input.zeros_like();
-        add_input_gradient(&net.first, parameters, (&first, 0), &mut input);
-        input.fold_edges();
+        let to_features = (&mut *features, has_features);
+        let relu: Option<&Rows> = Some(&state.features);
+        match carry {
+            Some(carry) => {
+                input_gradient(&net.output, parameters, (picture, 0), to_features, None);
+                input_gradient(&net.carry, parameters, (carry, 0), (&mut features, true), relu);
+            }
+            None => input_gradient(&net.output, parameters, (picture, 0), to_features, relu),
+        }
+        let mut first = scratch.like(&state.first);
+        input_gradient(&net.second, parameters, (&features, 0), (&mut first, false), Some(&state.first));
+        let mut input = scratch.like(&state.input);
+        input_gradient(&net.first, parameters, (&first, 0), (&mut input, false), None);
         let (row_step, step, place) = (input.row_step(), input.step, input.in_row(channels));
         input.inner_mut().par_chunks_mut(row_step).enumerate().for_each(|(y, row)| {
             for colour in 0..3 {
@@ -177,8 +189,10 @@ impl Backward<'_> {
             }
         });
         if let Some(weights) = weights {
-            add_weight_gradient(&net.output, &state.features, (&picture, 0), weights);
-            add_weight_gradient(&net.carry, &state.features, (&carry, 0), weights);
+            add_weight_gradient(&net.output, &state.features, (picture, 0), weights);
+            if let Some(carry) = carry {
+                add_weight_gradient(&net.carry, &state.features, (carry, 0), weights);
+            }
             add_weight_gradient(&net.second, &state.first, (&features, 0), weights);
             add_weight_gradient(&net.first, &state.input, (&first, 0), weights);
         }

@@ -1,6 +1,10 @@
 //! The picture that latents should reproduce.
 
-use super::{rows::Rows, synthesis::Grid};
+use super::{
+    rows::{Rows, clear_row},
+    scratch::{Lent, Scratch},
+    synthesis::Grid,
+};
 use crate::{
     error::{Error, Result},
     nn::taps::vectorized,
@@ -62,8 +66,8 @@ impl Target {
 
     /// The sum of squared errors of a picture in luma and chroma, over red, green and blue in [0, 1], and half of its gradient, times
     /// `weight`.
-    pub(super) fn error(&self, picture: &Rows, weight: f32) -> (f64, Rows) {
-        let mut gradient = picture.zeros_like();
+    pub(super) fn error<'a>(&self, picture: &Rows, weight: f32, scratch: &'a Scratch) -> (f64, Lent<'a>) {
+        let mut gradient = scratch.like(picture);
         let (columns, step, first, row_step) =
             (picture.columns, picture.step, picture.in_row(0), picture.row_step());
         let rows = gradient.inner_mut().par_chunks_mut(row_step).enumerate();
@@ -71,9 +75,11 @@ impl Target {
             .map(|(y, row)| {
                 let [here, there] = [picture, &self.planes].map(|rows| rows.place(0, y as isize, 0));
                 let planes = [&picture.values[here..], &self.planes.values[there..]];
+                clear_row(row, step, columns);
                 row_error(planes, &mut row[first..], columns, step, weight)
             })
             .collect();
+        gradient.clear_ends();
         (errors.into_iter().map(f64::from).sum(), gradient)
     }
 

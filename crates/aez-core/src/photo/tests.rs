@@ -7,8 +7,10 @@ use super::{
     coefficients,
     config::{Config, Level},
     fit::{fit, initial},
+    integer::tests::trained,
     network::Network,
     objective,
+    scratch::Scratch,
     target::Target,
     train::{Recipe, Trainer},
 };
@@ -49,7 +51,7 @@ pub(super) fn picture(width: u32, height: u32) -> Picture {
 }
 
 fn loss(network: &Network, target: &Target, latents: &[Vec<f32>]) -> f64 {
-    let (cost, _) = objective::gradient(network, target, latents, None);
+    let (cost, _) = objective::gradient(network, target, latents, None, &Scratch::default());
     cost.loss(network.lambda()) * cost.pixels as f64
 }
 
@@ -75,7 +77,8 @@ fn gradients_are_those_of_the_loss() {
         let (network, target) = (small_network(), Target::new(&picture(width, height)).unwrap());
         let latents = latents(&network, &target);
         let mut weights = vec![0.0; network.parameters().len()];
-        let (_, gradients) = objective::gradient(&network, &target, &latents, Some(&mut weights));
+        let scratch = Scratch::default();
+        let (_, gradients) = objective::gradient(&network, &target, &latents, Some(&mut weights), &scratch);
         let mut rng = ChaCha8Rng::seed_from_u64(4);
         for level in 0..latents.len() {
             let direction: Vec<f32> = latents[level].iter().map(|_| rng.random_range(-1.0..1.0)).collect();
@@ -106,6 +109,27 @@ fn gradients_are_those_of_the_loss() {
 }
 
 #[test]
+fn results_do_not_depend_on_what_was_in_memory() {
+    for (width, height) in [(37, 9), (5, 3), (64, 40)] {
+        let (network, target) = (small_network(), Target::new(&picture(width, height)).unwrap());
+        let unguided = trained();
+        let scratch = Scratch::default();
+        for network in [&network, &unguided] {
+            let latents = latents(network, &target);
+            let run = |scratch: &Scratch, latents: &[Vec<f32>]| {
+                let mut weights = vec![0.0; network.parameters().len()];
+                let result = objective::gradient(network, &target, latents, Some(&mut weights), scratch);
+                (result, weights)
+            };
+            // Other values, which stay in memory.
+            let others: Vec<Vec<f32>> = latents.iter().map(|level| vec![9.5; level.len()]).collect();
+            run(&scratch, &others);
+            assert!(run(&scratch, &latents) == run(&Scratch::default(), &latents), "{width}x{height}");
+        }
+    }
+}
+
+#[test]
 fn gradients_of_coefficients_are_those_of_the_loss() {
     let network = small_network().with_random_directions(2, 3).unwrap();
     let directions = network.directions.iter().map(|x| 10.0 * x).collect();
@@ -114,7 +138,7 @@ fn gradients_of_coefficients_are_those_of_the_loss() {
     let (latents, at) = (latents(&network, &target), [0.5, -1.0]);
     let moved = network.moved(&at);
     let mut weights = vec![0.0; network.parameters().len()];
-    objective::gradient(&moved, &target, &latents, Some(&mut weights));
+    objective::gradient(&moved, &target, &latents, Some(&mut weights), &Scratch::default());
     for (index, derivative) in coefficients::gradient(&network, &weights).into_iter().enumerate() {
         check(&format!("coefficient {index}"), derivative.into(), |distance| {
             let mut at = at;
@@ -176,7 +200,8 @@ fn results_do_not_depend_on_the_number_of_threads() {
             let network = small_network();
             let mut weights = vec![0.0; network.parameters().len()];
             let latents = latents(&network, &target);
-            let result = objective::gradient(&network, &target, &latents, Some(&mut weights));
+            let result =
+                objective::gradient(&network, &target, &latents, Some(&mut weights), &Scratch::default());
             (result, weights)
         })
     };

@@ -11,6 +11,7 @@ use super::{
     network::Network,
     objective::{self, Cost},
     quantize::Rounding,
+    scratch::Scratch,
     target::Target,
 };
 use crate::parallel::*;
@@ -101,6 +102,7 @@ pub struct Trainer {
     pub(super) direction_adam: Adam,
     pub(super) steps: u32,
     order: Vec<usize>,
+    scratch: Scratch,
 }
 
 impl Trainer {
@@ -115,7 +117,8 @@ impl Trainer {
         }
         let adam = Adam::new(network.parameters.len());
         let direction_adam = Adam::new(network.directions.len());
-        Self { network, recipe, examples, adam, direction_adam, steps: 0, order: Vec::new() }
+        let scratch = Scratch::default();
+        Self { network, recipe, examples, adam, direction_adam, steps: 0, order: Vec::new(), scratch }
     }
 
     /// The network as it is now.
@@ -154,7 +157,9 @@ impl Trainer {
         let results: Vec<Gradients> = batch
             .clone()
             .into_par_iter()
-            .map(|index| examples[index].gradients(network, recipe, seed.wrapping_add(index as u32)))
+            .map(|index| {
+                examples[index].gradients(network, recipe, seed.wrapping_add(index as u32), &self.scratch)
+            })
             .collect();
         let mut total = vec![0.0; self.adam.mean.len()];
         let mut directions = vec![0.0; self.direction_adam.mean.len()];
@@ -262,14 +267,14 @@ impl Example {
         network.moved(&self.coefficients.values).shifted(self.offset)
     }
 
-    fn gradients(&self, network: &Network, recipe: &Recipe, seed: u32) -> Gradients {
+    fn gradients(&self, network: &Network, recipe: &Recipe, seed: u32, scratch: &Scratch) -> Gradients {
         let (rounded, slopes) = round(&self.latents, Rounding::at(self.part(recipe.updates)), seed);
         let has_directions = !network.directions.is_empty();
         let mut weights =
             (has_directions || self.is_prepared(recipe)).then(|| vec![0.0; network.parameters.len()]);
         let network = self.network(network);
         let (cost, mut latents) =
-            objective::gradient(&network, &self.target, &rounded, weights.as_deref_mut());
+            objective::gradient(&network, &self.target, &rounded, weights.as_deref_mut(), scratch);
         latents.iter_mut().zip(&slopes).for_each(|(gradient, slopes)| through(gradient, slopes));
         Gradients { cost: Weighted { cost, lambda: network.lambda() }, latents, weights }
     }
