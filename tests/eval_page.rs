@@ -49,6 +49,7 @@ fn published_curves_are_plotted() {
     for name in ["out/psnr.svg", "out/ms-ssim.svg", "out/index.html"] {
         assert!(folder.text(name).contains("mine (published)"), "{name}");
     }
+    assert!(folder.text("out/ssimulacra2.svg").contains("SSIMULACRA 2"));
     assert!(folder.text("out/index.html").contains("a paper"));
     eval(&folder, &anchors).arg("yours").assert().code(1).stderr(contains("there are mine"));
     eval(&folder, &["--anchors", "anchors"]).assert().code(2).stderr(contains("--out"));

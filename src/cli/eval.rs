@@ -71,7 +71,7 @@ pub struct Args {
 }
 
 /// The files of the web page.
-const PAGE_FILES: [&str; 4] = ["index.html", "results.json", "psnr.svg", "ms-ssim.svg"];
+const PAGE_FILES: [&str; 5] = ["index.html", "results.json", "psnr.svg", "ms-ssim.svg", "ssimulacra2.svg"];
 
 /// The codecs to measure.
 struct Codecs<'m> {
@@ -168,12 +168,13 @@ impl Args {
     ) -> Result<(), Failure> {
         fs::create_dir_all(folder).map_err(|e| Error::io("cannot create the folder", folder, e))?;
         let write = |name: &str, text: &str| aez_image::write_atomically(&folder.join(name), text.as_bytes());
-        let [page_name, results_name, psnr_name, ms_ssim_name] = PAGE_FILES;
+        let [page_name, results_name, plot_names @ ..] = PAGE_FILES;
         write(results_name, &to_json(results)?)?;
         let draw = |metric| plot::draw(results, anchors, metric).map(|svg| (metric, svg));
-        let plots = [draw(Metric::Psnr)?, draw(Metric::MsSsim)?];
-        write(psnr_name, &plots[0].1)?;
-        write(ms_ssim_name, &plots[1].1)?;
+        let plots = [draw(Metric::Psnr)?, draw(Metric::MsSsim)?, draw(Metric::Ssimulacra2)?];
+        for (name, (_, svg)) in plot_names.iter().zip(&plots) {
+            write(name, svg)?;
+        }
         let training = model.and_then(training_curves);
         let mut page = Page::new(results);
         (page.plots, page.anchors, page.samples) = (&plots, anchors, samples);

@@ -1,6 +1,6 @@
-//! Bjøntegaard delta rate (BD-rate): the average difference in rate between two codecs at equal PSNR.
+//! Bjøntegaard delta rate (BD-rate): the average difference in rate between two codecs at equal PSNR, or at another equal quality.
 
-/// One point of a rate-distortion curve: the rate in bits per pixel or any other unit, and the PSNR in decibels.
+/// One point of a rate-distortion curve: the rate in bits per pixel or any other unit, and the quality, such as the PSNR in decibels.
 pub type RatePoint = (f64, f64);
 
 /// The average difference in rate between two curves.
@@ -9,8 +9,8 @@ pub type RatePoint = (f64, f64);
 pub struct BdRate {
     /// The difference in percent of the rate of the second curve. Negative: the first curve needs fewer bits.
     pub percent: f64,
-    /// The range of PSNR in decibels that both curves cover and that the difference is an average over.
-    pub psnr: (f64, f64),
+    /// The range of quality that both curves cover and that the difference is an average over.
+    pub range: (f64, f64),
 }
 
 /// The average difference in rate between `curve` and `against`, over the range of PSNR that both cover.
@@ -24,12 +24,12 @@ pub struct BdRate {
 #[must_use]
 pub fn bd_rate(curve: &[RatePoint], against: &[RatePoint]) -> Option<BdRate> {
     let (a, b) = (Pieces::through(curve)?, Pieces::through(against)?);
-    let psnr = (a.first().max(b.first()), a.last().min(b.last()));
-    if psnr.0 >= psnr.1 {
+    let range = (a.first().max(b.first()), a.last().min(b.last()));
+    if range.0 >= range.1 {
         return None;
     }
-    let difference = (a.integral(psnr) - b.integral(psnr)) / (psnr.1 - psnr.0);
-    Some(BdRate { percent: difference.exp_m1() * 100.0, psnr })
+    let difference = (a.integral(range) - b.integral(range)) / (range.1 - range.0);
+    Some(BdRate { percent: difference.exp_m1() * 100.0, range })
 }
 
 /// A curve: the natural logarithm of the rate as a piecewise cubic function of the PSNR.
@@ -156,7 +156,7 @@ mod tests {
             let found = percent(curve, against);
             assert!((found / expected - 1.0).abs() < 1e-9, "{found} is not {expected}");
         }
-        assert_eq!(bd_rate(&A, &B).unwrap().psnr, (30.0, 36.5));
+        assert_eq!(bd_rate(&A, &B).unwrap().range, (30.0, 36.5));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use crate::{
     BlockBoundary, Distortion, Point, Results,
-    bd_rate::{BdRate, bd_rate},
+    bd_rate::{BdRate, RatePoint, bd_rate},
+    plot::Metric,
 };
 
 /// Comparison of the rate-distortion curves of two codecs.
@@ -15,9 +16,11 @@ pub struct Comparison<'a> {
     pub codec: &'a str,
     /// Name of the codec that it is compared with.
     pub against: &'a str,
+    /// The quality that is equal.
+    pub metric: Metric,
     /// Difference in rate. `None`: the curves cannot be compared.
     pub bd_rate: Option<BdRate>,
-    /// The lowest and the highest PSNR of either curve.
+    /// The lowest and the highest quality of either curve.
     ranges: [(f64, f64); 2],
 }
 
@@ -25,18 +28,17 @@ pub struct Comparison<'a> {
 type Curve<'a> = (&'a String, &'a Vec<Point>);
 
 impl<'a> Comparison<'a> {
-    pub(crate) fn new((codec, curve): Curve<'a>, (against, other): Curve<'a>) -> Self {
-        let points = |curve: &[Point]| curve.iter().map(|p| (p.bpp, p.distortion.psnr)).collect::<Vec<_>>();
-        let range = |curve: &[Point]| {
-            let values = curve.iter().map(|p| p.distortion.psnr);
+    pub(crate) fn new(metric: Metric, (codec, curve): Curve<'a>, (against, other): Curve<'a>) -> Self {
+        let points = |curve: &[Point]| -> Vec<RatePoint> {
+            curve.iter().filter_map(|p| Some((p.bpp, metric.of(p.distortion)?))).collect()
+        };
+        let range = |points: &[RatePoint]| {
+            let values = points.iter().map(|point| point.1);
             (values.clone().fold(f64::INFINITY, f64::min), values.fold(f64::NEG_INFINITY, f64::max))
         };
-        Self {
-            codec,
-            against,
-            bd_rate: bd_rate(&points(curve), &points(other)),
-            ranges: [range(curve), range(other)],
-        }
+        let (curve, other) = (points(curve), points(other));
+        let ranges = [range(&curve), range(&other)];
+        Self { codec, against, metric, bd_rate: bd_rate(&curve, &other), ranges }
     }
 
     /// The difference in rate as text, such as `-12.5 %`, or `none`.
@@ -45,17 +47,19 @@ impl<'a> Comparison<'a> {
         self.bd_rate.map_or_else(|| "none".into(), |found| format!("{:+.1} %", found.percent))
     }
 
-    /// The range of PSNR that the difference was measured over, or why there is none. `name` maps the names of codecs to those
+    /// The range of quality that the difference was measured over, or why there is none. `name` maps the names of codecs to those
     /// that are shown.
     #[must_use]
     pub fn remark(&self, name: fn(&str) -> &str) -> String {
-        if let Some(BdRate { psnr: (from, to), .. }) = self.bd_rate {
-            return format!("over {from:.2} to {to:.2} dB");
+        let (metric, unit) = (self.metric.name(), self.metric.unit());
+        if let Some(BdRate { range: (from, to), .. }) = self.bd_rate {
+            return format!("over {from:.2} to {to:.2}{unit}");
         }
         let [(a_from, a_to), (b_from, b_to)] = self.ranges;
         let (codec, against) = (name(self.codec), name(self.against));
-        let why = if a_to <= b_from || b_to <= a_from { "no PSNR in common" } else { "too few points" };
-        format!("{why}: {codec} {a_from:.2} to {a_to:.2} dB, {against} {b_from:.2} to {b_to:.2} dB")
+        let is_apart = a_to <= b_from || b_to <= a_from;
+        let why = if is_apart { format!("no {metric} in common") } else { "too few points".into() };
+        format!("{why}: {codec} {a_from:.2} to {a_to:.2}{unit}, {against} {b_from:.2} to {b_to:.2}{unit}")
     }
 }
 
@@ -72,16 +76,22 @@ impl Results {
     }
 
     fn write_curves(&self, text: &mut String) -> std::fmt::Result {
-        let names = ["codec", "quality", "bytes", "bpp", "PSNR", "MS-SSIM"];
-        let [codec, quality, bytes, bpp, psnr, ms_ssim] = names;
-        writeln!(text, "{codec:<12} {quality:>7} {bytes:>10} {bpp:>9} {psnr:>7} {ms_ssim:>8}")?;
-        if let Some(Distortion { psnr, ms_ssim }) = self.unquantized {
+        let names = ["codec", "quality", "bytes", "bpp", "PSNR", "MS-SSIM", "SSIMULACRA2"];
+        let [codec, quality, bytes, bpp, psnr, ms_ssim, ssimulacra2] = names;
+        writeln!(
+            text,
+            "{codec:<12} {quality:>7} {bytes:>10} {bpp:>9} {psnr:>7} {ms_ssim:>8} {ssimulacra2:>11}"
+        )?;
+        let shown = |Distortion { psnr, ms_ssim, ssimulacra2 }: &Distortion| {
+            let ssimulacra2 = ssimulacra2.map_or_else(|| "-".into(), |value| format!("{value:.2}"));
+            format!("{psnr:>7.2} {ms_ssim:>8.4} {ssimulacra2:>11}")
+        };
+        if let Some(distortion) = &self.unquantized {
             let (name, none) = ("unquantized", "-");
-            writeln!(text, "{name:<12} {none:>7} {none:>10} {none:>9} {psnr:>7.2} {ms_ssim:>8.4}")?;
+            writeln!(text, "{name:<12} {none:>7} {none:>10} {none:>9} {}", shown(distortion))?;
         }
-        for (codec, point) in self.points() {
-            let Point { quality, bytes, bpp, distortion: Distortion { psnr, ms_ssim }, .. } = point;
-            writeln!(text, "{codec:<12} {quality:>7} {bytes:>10.1} {bpp:>9.4} {psnr:>7.2} {ms_ssim:>8.4}")?;
+        for (codec, Point { quality, bytes, bpp, distortion, .. }) in self.points() {
+            writeln!(text, "{codec:<12} {quality:>7} {bytes:>10.1} {bpp:>9.4} {}", shown(distortion))?;
         }
         Ok(())
     }
@@ -104,17 +114,20 @@ impl Results {
     }
 
     fn write_comparisons(&self, text: &mut String) -> std::fmt::Result {
-        let comparisons = self.comparisons();
-        if !comparisons.is_empty() {
-            writeln!(
-                text,
-                "\nBD-rate: average difference in file size at equal PSNR; negative: smaller files"
-            )?;
-        }
-        for comparison in comparisons {
-            let Comparison { codec, against, .. } = comparison;
-            let (percent, remark) = (comparison.percent(), comparison.remark(|name| name));
-            writeln!(text, "{codec:<12} against {against:<8} {percent:>10}  {remark}")?;
+        for metric in [Metric::Psnr, Metric::Ssimulacra2] {
+            let comparisons = self.comparisons(metric);
+            if !comparisons.is_empty() {
+                let name = metric.name();
+                writeln!(
+                    text,
+                    "\nBD-rate: average difference in file size at equal {name}; negative: smaller files"
+                )?;
+            }
+            for comparison in comparisons {
+                let Comparison { codec, against, .. } = comparison;
+                let (percent, remark) = (comparison.percent(), comparison.remark(|name| name));
+                writeln!(text, "{codec:<12} against {against:<8} {percent:>10}  {remark}")?;
+            }
         }
         Ok(())
     }
@@ -131,7 +144,7 @@ mod tests {
 
     fn curve(points: &[(f64, f64)]) -> Vec<Point> {
         let point = |&(bytes, psnr): &(f64, f64)| {
-            let distortion = Distortion { psnr, ms_ssim: 0.5 };
+            let distortion = Distortion { psnr, ms_ssim: 0.5, ssimulacra2: None };
             Point { quality: 1, bytes, bpp: bytes / 10.0, distortion, block_boundary: None }
         };
         points.iter().map(point).collect()
@@ -166,11 +179,11 @@ mod tests {
     #[test]
     fn a_table_shows_points_and_the_unquantized_network() {
         let curves = [("aez".to_owned(), curve(&[(50.0, 18.0), (100.0, 20.0)]))].into();
-        let unquantized = Some(Distortion { psnr: 35.0, ms_ssim: 0.9 });
+        let unquantized = Some(Distortion { psnr: 35.0, ms_ssim: 0.9, ssimulacra2: Some(71.234) });
         let text = Results { curves, unquantized, ..Results::default() }.table();
         let words: Vec<Vec<_>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(words[1], ["unquantized", "-", "-", "-", "35.00", "0.9000"]);
-        assert_eq!(words[3], ["aez", "1", "100.0", "10.0000", "20.00", "0.5000"]);
+        assert_eq!(words[1], ["unquantized", "-", "-", "-", "35.00", "0.9000", "71.23"]);
+        assert_eq!(words[3], ["aez", "1", "100.0", "10.0000", "20.00", "0.5000", "-"]);
         assert_eq!(words.len(), 4, "nothing to compare: {text}");
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     average,
-    metrics::{ms_ssim, mse_in_and_out},
+    metrics::{ms_ssim, mse_in_and_out, ssimulacra2},
 };
 
 /// PSNR in decibels that equal pictures count as, so that averages stay finite.
@@ -18,6 +18,8 @@ pub struct Distortion {
     pub psnr: f64,
     /// Multi-scale structural similarity, 0 to 1 (equal); see [`ms_ssim`].
     pub ms_ssim: f64,
+    /// SSIMULACRA 2, up to 100 (equal), of pictures of at least 8x8 pixels; see [`ssimulacra2`].
+    pub ssimulacra2: Option<f64>,
 }
 
 impl Distortion {
@@ -26,11 +28,20 @@ impl Distortion {
     /// # Errors
     /// [`Error::Misuse`](aez_core::Error::Misuse) when the sizes differ.
     pub fn between(original: &Picture, decoded: &Picture) -> Result<Self> {
-        Ok(Self { psnr: psnr(original, decoded)?.min(MAX_PSNR), ms_ssim: ms_ssim(original, decoded)? })
+        Ok(Self {
+            psnr: psnr(original, decoded)?.min(MAX_PSNR),
+            ms_ssim: ms_ssim(original, decoded)?,
+            ssimulacra2: ssimulacra2(original, decoded)?,
+        })
     }
 
     pub(crate) fn average(all: &[Self]) -> Self {
-        Self { psnr: average(all.iter().map(|d| d.psnr)), ms_ssim: average(all.iter().map(|d| d.ms_ssim)) }
+        let measured: Vec<f64> = all.iter().filter_map(|d| d.ssimulacra2).collect();
+        Self {
+            psnr: average(all.iter().map(|d| d.psnr)),
+            ms_ssim: average(all.iter().map(|d| d.ms_ssim)),
+            ssimulacra2: (!measured.is_empty()).then(|| average(measured.into_iter())),
+        }
     }
 }
 
@@ -103,7 +114,7 @@ mod tests {
     #[test]
     fn the_psnr_of_equal_pictures_is_finite() {
         let picture = Picture::from_rgb(2, 2, vec![9; 12]);
-        let equal = Distortion { psnr: MAX_PSNR, ms_ssim: 1.0 };
+        let equal = Distortion { psnr: MAX_PSNR, ms_ssim: 1.0, ssimulacra2: None };
         assert_eq!(Distortion::between(&picture, &picture).unwrap(), equal);
     }
 }

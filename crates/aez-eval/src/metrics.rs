@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use aez_core::{Error, Picture, Result};
 use rayon::prelude::*;
+use ssimulacra2::{ColorPrimaries, Rgb, Ssimulacra2Error, TransferCharacteristic, compute_frame_ssimulacra2};
 
 /// Mean squared error of the pixels for which `within(column, row)` holds, and of all other pixels. Pixels that are not visible in
 /// `a`, the original, are left out.
@@ -48,6 +49,39 @@ const C2: f32 = 58.5225;
 /// # Errors
 /// [`Error::Misuse`] when the sizes differ.
 pub fn ms_ssim(a: &Picture, b: &Picture) -> Result<f64> {
+    let (first, second, mask) = visible(a, b)?;
+    let plane = |rgb: &[u8], channel| Plane::of(rgb, a.width, channel);
+    let sum: f64 = (0..3)
+        .map(|channel| channel_ms_ssim(plane(&first, channel), plane(&second, channel), mask.clone()))
+        .sum();
+    Ok(sum / 3.0)
+}
+
+/// SSIMULACRA 2, a measure that was fitted to the judgements of people: 100 for equal pictures, 90 where a difference is hard to see, 50
+/// for medium quality, negative for very low quality. `None`: the picture has less than 8 rows or columns.
+///
+/// It is computed by the crate `ssimulacra2`. Where `a`, the original, has transparent pixels, what is hidden has the same colours in
+/// both. Like the reference program, it measures pictures of less than 256 rows or columns on fewer scales.
+///
+/// # Errors
+/// [`Error::Misuse`] when the sizes differ.
+pub fn ssimulacra2(a: &Picture, b: &Picture) -> Result<Option<f64>> {
+    let (first, second, _) = visible(a, b)?;
+    let converted = |rgb: &[u8]| {
+        let pixels = rgb.as_chunks::<3>().0.iter().map(|pixel| pixel.map(|level| f32::from(level) / 255.0));
+        let size = (a.width as usize, a.height as usize);
+        Rgb::new(pixels.collect(), size.0, size.1, TransferCharacteristic::SRGB, ColorPrimaries::BT709)
+            .map_err(|error| Error::Misuse(error.to_string()))
+    };
+    match compute_frame_ssimulacra2(converted(&first)?, converted(&second)?) {
+        Ok(value) => Ok(Some(value)),
+        Err(Ssimulacra2Error::InvalidImageSize) => Ok(None),
+        Err(error) => Err(Error::Misuse(error.to_string())),
+    }
+}
+
+/// The colours of both pictures, where what is hidden in the original is the same, and the visible pixels if not all are.
+fn visible<'a>(a: &'a Picture, b: &'a Picture) -> Result<(Cow<'a, [u8]>, Cow<'a, [u8]>, Option<Mask>)> {
     check_sizes(a, b)?;
     let mask = a.alpha.as_ref().filter(|alpha| alpha.contains(&0)).map(|alpha| Mask::of(alpha, a.width));
     let first = a.visible_rgb()?;
@@ -55,11 +89,7 @@ pub fn ms_ssim(a: &Picture, b: &Picture) -> Result<f64> {
         Some(mask) => Cow::Owned(mask.with_hidden_of(&first, &b.rgb)),
         None => Cow::Borrowed(&b.rgb[..]),
     };
-    let plane = |rgb: &[u8], channel| Plane::of(rgb, a.width, channel);
-    let sum: f64 = (0..3)
-        .map(|channel| channel_ms_ssim(plane(&first, channel), plane(&second, channel), mask.clone()))
-        .sum();
-    Ok(sum / 3.0)
+    Ok((first, second, mask))
 }
 
 /// The pixels that are visible in the original.
@@ -225,7 +255,21 @@ mod tests {
     fn pictures_of_different_sizes_are_an_error() {
         let (a, b) = (flat(4, 100), flat(5, 100));
         assert!(matches!(ms_ssim(&a, &b), Err(Error::Misuse(_))));
+        assert!(matches!(ssimulacra2(&a, &b), Err(Error::Misuse(_))));
         assert!(matches!(mse_in_and_out(&a, &b, |_, _| true), Err(Error::Misuse(_))));
+    }
+
+    #[test]
+    fn ssimulacra2_falls_with_the_error() {
+        let original = noise(40, 30, 0);
+        let with_error = |error: u8| {
+            let mut decoded = original.clone();
+            decoded.rgb.iter_mut().step_by(2).for_each(|level| *level = level.saturating_add(error));
+            ssimulacra2(&original, &decoded).unwrap().unwrap()
+        };
+        let values = [0, 2, 10, 60].map(with_error);
+        assert!(values[0] > 99.9 && values.is_sorted_by(|a, b| a > b), "{values:?}");
+        assert_eq!(ssimulacra2(&noise(7, 30, 0), &noise(7, 30, 1)).unwrap(), None);
     }
 
     #[test]
@@ -240,6 +284,8 @@ mod tests {
         let cut = original.clone().with_alpha(Some(alpha));
         assert!(ms_ssim(&original, &decoded).unwrap() < 0.7);
         assert_eq!(ms_ssim(&cut, &decoded).unwrap(), 1.0);
+        assert!(ssimulacra2(&original, &decoded).unwrap().unwrap() < 50.0);
+        assert!(ssimulacra2(&cut, &decoded).unwrap().unwrap() > 99.9);
         assert_eq!(mse_in_and_out(&cut, &decoded, |x, _| x < 20).unwrap(), [0.0, 0.0]);
         let nothing = original.with_alpha(Some(vec![0; 3000]));
         assert_eq!(ms_ssim(&nothing, &decoded).unwrap(), 1.0);

@@ -17,22 +17,38 @@ pub enum Metric {
     Psnr,
     /// Multi-scale structural similarity.
     MsSsim,
+    /// SSIMULACRA 2.
+    Ssimulacra2,
 }
 
 impl Metric {
-    /// The label of its axis: name and unit.
+    /// Its name.
     #[must_use]
-    pub fn label(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Psnr => "PSNR, dB",
+            Self::Psnr => "PSNR",
             Self::MsSsim => "MS-SSIM",
+            Self::Ssimulacra2 => "SSIMULACRA 2",
         }
     }
 
-    fn of(self, distortion: Distortion) -> f64 {
+    /// Its unit after a space, or nothing.
+    pub(crate) fn unit(self) -> &'static str {
+        if self == Self::Psnr { " dB" } else { "" }
+    }
+
+    /// The label of its axis: name and unit.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        if self == Self::Psnr { "PSNR, dB" } else { self.name() }
+    }
+
+    /// The value, if it was measured.
+    pub(crate) fn of(self, distortion: Distortion) -> Option<f64> {
         match self {
-            Self::Psnr => distortion.psnr,
-            Self::MsSsim => distortion.ms_ssim,
+            Self::Psnr => Some(distortion.psnr),
+            Self::MsSsim => Some(distortion.ms_ssim),
+            Self::Ssimulacra2 => distortion.ssimulacra2,
         }
     }
 
@@ -40,6 +56,7 @@ impl Metric {
         match self {
             Self::Psnr => Some(point.psnr),
             Self::MsSsim => point.ms_ssim,
+            Self::Ssimulacra2 => None,
         }
     }
 }
@@ -88,11 +105,11 @@ pub fn draw(results: &Results, anchors: &[Anchor], metric: Metric) -> Result<Str
         Series { width: 1, dashed: true, ..Series::new(&name, points, colour) }
     });
     let measured = results.curves.iter().enumerate().map(|(index, (codec, curve))| {
-        let point = |point: &Point| (point.bytes, metric.of(point.distortion));
+        let point = |point: &Point| Some((point.bytes, metric.of(point.distortion)?));
         let colour = COLOURS[index % COLOURS.len()];
         let width = if index == 0 { 3 } else { 2 };
         let marker = Some(MARKERS[index % MARKERS.len()]);
-        let points = curve.iter().map(point).collect();
+        let points = curve.iter().filter_map(point).collect();
         Series { width, marker, ..Series::new(display_name(codec), points, colour) }
     });
     let series = measured.chain(published.filter(|series| !series.points.is_empty())).collect();

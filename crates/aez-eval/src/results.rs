@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{BlockBoundary, Comparison, Distortion, average, external::Programs};
+use crate::{BlockBoundary, Comparison, Distortion, average, external::Programs, plot::Metric};
 
 /// Measurement of one picture with one codec at one quality.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,6 +71,8 @@ pub struct Results {
     /// BD-rate in percent by codec and by the codec that it is compared with; see [`bd_rate`](crate::bd_rate). Pairs whose curves
     /// cannot be compared are left out.
     pub bd_rate: BTreeMap<String, BTreeMap<String, f64>>,
+    /// The same at equal SSIMULACRA 2 instead of equal PSNR.
+    pub bd_rate_ssimulacra2: BTreeMap<String, BTreeMap<String, f64>>,
     /// Average similarity of the pictures that the network returns without quantization.
     pub unquantized: Option<Distortion>,
     /// Programs that other codecs were measured with, by codec.
@@ -88,7 +90,8 @@ impl Results {
         let images = rows.concat();
         let curves = curves(&images);
         Self {
-            bd_rate: bd_rates(&curves),
+            bd_rate: bd_rates(Metric::Psnr, &curves),
+            bd_rate_ssimulacra2: bd_rates(Metric::Ssimulacra2, &curves),
             unquantized: (!unquantized.is_empty()).then(|| Distortion::average(&unquantized)),
             images,
             curves,
@@ -103,12 +106,14 @@ impl Results {
         if self.images.is_empty() { 0.0 } else { average(pixels) }
     }
 
-    /// Comparisons of each two codecs, one for each pair.
+    /// Comparisons of each two codecs at equal quality, one for each pair. Codecs without this measure are left out.
     #[must_use]
-    pub fn comparisons(&self) -> Vec<Comparison<'_>> {
-        let (mut pairs, mut curves) = (Vec::new(), self.curves.iter());
+    pub fn comparisons(&self, metric: Metric) -> Vec<Comparison<'_>> {
+        let is_measured = |points: &[Point]| points.iter().any(|point| metric.of(point.distortion).is_some());
+        let (mut pairs, mut curves) =
+            (Vec::new(), self.curves.iter().filter(|(_, points)| is_measured(points)));
         while let Some(one) = curves.next() {
-            pairs.extend(curves.clone().map(|other| Comparison::new(one, other)));
+            pairs.extend(curves.clone().map(|other| Comparison::new(metric, one, other)));
         }
         pairs
     }
@@ -134,11 +139,14 @@ fn curves(rows: &[Row]) -> BTreeMap<String, Vec<Point>> {
         .collect()
 }
 
-fn bd_rates(curves: &BTreeMap<String, Vec<Point>>) -> BTreeMap<String, BTreeMap<String, f64>> {
+fn bd_rates(
+    metric: Metric,
+    curves: &BTreeMap<String, Vec<Point>>,
+) -> BTreeMap<String, BTreeMap<String, f64>> {
     let against = |(codec, curve): (&String, &Vec<Point>)| {
         let others = curves.iter().filter(|(other, _)| *other != codec);
         let percent = |(other, points): (&String, &Vec<Point>)| {
-            let found = Comparison::new((codec, curve), (other, points)).bd_rate?;
+            let found = Comparison::new(metric, (codec, curve), (other, points)).bd_rate?;
             Some((other.clone(), found.percent))
         };
         (codec.clone(), others.filter_map(percent).collect::<BTreeMap<_, _>>())
@@ -159,7 +167,7 @@ pub(crate) mod tests {
             quality,
             bytes,
             bpp: bytes as f64 / 8.0,
-            distortion: Distortion { psnr, ms_ssim: 0.5 },
+            distortion: Distortion { psnr, ms_ssim: 0.5, ssimulacra2: Some(2.0 * psnr) },
             block_boundary: None,
             encode_s: 0.25,
             decode_s: 0.5,
@@ -173,7 +181,7 @@ pub(crate) mod tests {
     #[test]
     fn curves_are_averages_in_order_of_quality() {
         let picture = |psnr, rows: &[Row]| PictureResults {
-            unquantized: Some(Distortion { psnr, ms_ssim: 0.9 }),
+            unquantized: Some(Distortion { psnr, ms_ssim: 0.9, ssimulacra2: None }),
             rows: rows.to_vec(),
         };
         let results = Results::new(vec![
@@ -214,7 +222,7 @@ pub(crate) mod tests {
     fn json_fields_keep_their_names() {
         let block_boundary = Some(BlockBoundary { boundary_mse: 3.0, inner_mse: 2.0 });
         let json = serde_json::to_value(results(vec![Row { block_boundary, ..row(5, 8, 20.0) }])).unwrap();
-        let common = ["quality", "bytes", "bpp", "psnr", "ms_ssim", "border_mse", "inner_mse"];
+        let common = ["quality", "bytes", "bpp", "psnr", "ms_ssim", "ssimulacra2", "border_mse", "inner_mse"];
         for name in ["path", "codec", "encode_s", "decode_s"].iter().chain(&common) {
             assert!(!json["images"][0][name].is_null(), "{name}");
         }

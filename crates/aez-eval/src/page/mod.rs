@@ -9,7 +9,7 @@ use std::fmt::Write;
 use html::{escape, grouped, image, table};
 
 use crate::{
-    CODEC, Comparison, Point, Results, Row,
+    CODEC, Comparison, Distortion, Point, Results, Row,
     anchors::Anchor,
     external::Programs,
     gallery::{Sample, Version},
@@ -160,18 +160,20 @@ impl<'a> Page<'a> {
     fn comparisons(&self) -> String {
         let row = |found: Comparison| {
             let [codec, against] = [found.codec, found.against].map(|codec| display_name(codec).to_owned());
-            (false, vec![codec, against, found.percent(), found.remark(display_name)])
+            let metric = found.metric.name().to_owned();
+            (false, vec![codec, against, metric, found.percent(), found.remark(display_name)])
         };
-        let rows: Vec<_> = self.results.comparisons().into_iter().map(row).collect();
+        let metrics = [Metric::Psnr, Metric::Ssimulacra2].into_iter();
+        let rows: Vec<_> = metrics.flat_map(|metric| self.results.comparisons(metric)).map(row).collect();
         if rows.is_empty() {
             return String::new();
         }
-        let caption = "BD-rate: average difference in file size between the first codec and the second at equal PSNR. Negative: the \
-                       files of the first are smaller.";
+        let caption = "BD-rate: average difference in file size between the first codec and the second at equal quality. Negative: \
+                       the files of the first are smaller.";
         table(
             "about-bd-rate",
             caption,
-            &[("codec", true), ("against", true), ("BD-rate", false), ("range", true)],
+            &[("codec", true), ("against", true), ("at equal", true), ("BD-rate", false), ("range", true)],
             &rows,
         )
     }
@@ -191,9 +193,8 @@ impl<'a> Page<'a> {
     fn points(&self) -> String {
         let mut rows = Vec::new();
         if let Some(network) = self.results.unquantized {
-            let quality = [network.psnr, network.ms_ssim];
             let mut cells = ["AEZ without quantization", "–", "–", "–"].map(str::to_owned).to_vec();
-            cells.extend([format!("{:.2}", quality[0]), format!("{:.4}", quality[1])]);
+            cells.extend(quality_cells(network));
             rows.push((true, cells));
         }
         for (codec, curve) in &self.results.curves {
@@ -201,7 +202,7 @@ impl<'a> Page<'a> {
                 let figures = [format!("{bytes:.1}"), format!("{bpp:.4}")];
                 let mut cells = vec![display_name(codec).to_owned(), quality.to_string()];
                 cells.extend(figures);
-                cells.extend([format!("{:.2}", distortion.psnr), format!("{:.4}", distortion.ms_ssim)]);
+                cells.extend(quality_cells(*distortion));
                 rows.push((codec == CODEC, cells));
             }
         }
@@ -212,6 +213,7 @@ impl<'a> Page<'a> {
             ("bits per pixel", false),
             ("PSNR, dB", false),
             ("MS-SSIM", false),
+            ("SSIMULACRA 2", false),
         ];
         let caption = "Averages over the pictures. Each codec has its own scale of quality.";
         let table = table("about-points", caption, &columns, &rows);
@@ -221,8 +223,9 @@ impl<'a> Page<'a> {
     fn method(&self) -> String {
         let mut html = String::from(
             "<p>Each codec encoded the red, green and blue samples of each picture with 8 bits per sample, without alpha channel, colour \
-             profile and other metadata. PSNR is computed over these samples. MS-SSIM is the average over the three channels. BD-rate is \
-             the average difference of the logarithms of the rates over the range of PSNR that both curves cover. Curves are \
+             profile and other metadata. PSNR is computed over these samples. MS-SSIM is the average over the three channels. SSIMULACRA \
+             2 follows the judgement of people: 100 for equal pictures, 90 where a difference is hard to see, negative for very low \
+             quality. BD-rate is the average difference of the logarithms of the rates over the range of quality that both curves cover. Curves are \
              interpolated by monotone piecewise cubic polynomials and not extrapolated.</p>\n",
         );
         if self.results.programs.is_empty() {
@@ -275,4 +278,10 @@ fn section(sample: &Sample) -> String {
         );
     }
     html + "</ul>\n</section>\n"
+}
+
+/// PSNR, MS-SSIM and SSIMULACRA 2.
+fn quality_cells(Distortion { psnr, ms_ssim, ssimulacra2 }: Distortion) -> [String; 3] {
+    let ssimulacra2 = ssimulacra2.map_or_else(|| "–".into(), |value| format!("{value:.2}"));
+    [format!("{psnr:.2}"), format!("{ms_ssim:.4}"), ssimulacra2]
 }

@@ -24,7 +24,7 @@ fn results() -> Results {
 
 fn page() -> String {
     let results = results();
-    let distortion = Distortion { psnr: 20.0, ms_ssim: 0.5 };
+    let distortion = Distortion { psnr: 20.0, ms_ssim: 0.5, ssimulacra2: Some(40.0) };
     let version = |codec: &str, too_large| {
         let (codec, png) = (codec.to_owned(), vec![4, 5, 6]);
         Version { codec, quality: 7, bytes: 12_345, distortion, too_large, png }
