@@ -106,3 +106,44 @@ fn sizes_and_ratios_are_reached() {
     let shown = psnr(&folder.picture("a.png"), &folder.picture("b.png")).unwrap();
     assert!((38.0..38.5).contains(&shown), "{shown}");
 }
+
+#[test]
+fn auto_takes_the_better_file_of_both_models() {
+    let folder = TestFolder::with_built_in_models();
+    folder.draw("a.png", 96, 96);
+    let size = |name: &str| folder.len(name);
+    let encode = |model: &str, aim: &[&str]| {
+        let out = format!("{model}.aez");
+        let options = ["compress", "a.png", &out, "--model", model, "--effort", "0", "-f", "--quiet"];
+        folder.aez(&[&options[..], aim].concat()).assert()
+    };
+    let shown = |model: &str| {
+        folder.run(&["decompress", &format!("{model}.aez"), "shown.png", "-f", "--model", "auto"]);
+        psnr(&folder.picture("a.png"), &folder.picture("shown.png")).unwrap()
+    };
+    for aim in ["15", "17"] {
+        let aim = ["--target-psnr", aim];
+        ["tile", "photo", "auto"].iter().for_each(|model| drop(encode(model, &aim).success()));
+        assert_eq!(size("auto.aez"), size("tile.aez").min(size("photo.aez")), "{aim:?}");
+    }
+    let high = ["--target-psnr", "35"];
+    encode("tile", &high).failure().stderr(contains("--model photo reaches more"));
+    ["photo", "auto"].iter().for_each(|model| drop(encode(model, &high).success()));
+    assert_eq!(folder.read("auto.aez"), folder.read("photo.aez"));
+    for aim in [["--target-bytes", "60"], ["--target-bytes", "600"]] {
+        // The photo family has no file of 60 bytes.
+        let models = ["tile", "photo"].into_iter().filter(|model| encode(model, &aim).try_success().is_ok());
+        let best = models.map(shown).fold(0.0, f64::max);
+        encode("auto", &aim).success();
+        assert_eq!(shown("auto"), best, "{aim:?}");
+    }
+    for aim in [["-q", "2"], ["-q", "50"]] {
+        ["photo", "auto"].iter().for_each(|model| drop(encode(model, &aim).success()));
+        assert!(size("auto.aez") <= size("photo.aez") && shown("auto") >= shown("photo"), "{aim:?}");
+    }
+    folder
+        .aez(&["preview", "a.png", "--model", "auto"])
+        .assert()
+        .code(2)
+        .stderr(contains("encoding and decoding"));
+}

@@ -16,11 +16,15 @@ use super::failure::{Failure, without_hint};
 /// The model that is used without `--model`.
 const DEFAULT_MODEL: &str = "tile";
 
+/// The name that stands for the better one of the built-in models.
+const AUTO: &str = "auto";
+
 /// Options of all subcommands.
 #[derive(Args, Default)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
-    /// Model to use: the name of a built-in model (tile, photo) or the path of a model file
+    /// Model to use: the name of a built-in model (tile, photo) or the path of a model file, or auto: the built-in model with the
+    /// smaller file for each picture
     /// [default: tile for encoding, that of the file's family for decoding]
     #[arg(long, global = true, value_name = "NAME|PATH")]
     pub model: Option<PathBuf>,
@@ -58,10 +62,20 @@ impl Common {
         Ok(())
     }
 
+    /// Whether `--model` leaves the choice to the program.
+    pub fn is_auto(&self) -> bool {
+        self.model.as_deref() == Some(Path::new(AUTO))
+    }
+
     /// The model of `--model` on the device of `--device`.
     pub fn load_model(&self) -> Result<&'static Model, Failure> {
         if self.model.is_none() && self.device == Device::Cpu {
             return Ok(models::tile()?);
+        }
+        if self.is_auto() {
+            return Err(Failure::Usage(format!(
+                "--model {AUTO} is for encoding and decoding files, on the CPU"
+            )));
         }
         let name = self.model.as_deref().unwrap_or(Path::new(DEFAULT_MODEL));
         // The options for limits do not apply to models.
@@ -75,13 +89,13 @@ impl Common {
 
     /// The model for decoding AEZ files: that of `--model`, or else for each file the built-in model of its family.
     pub fn decoding_model(&self) -> Result<DecodingModel, Failure> {
-        let is_chosen = self.model.is_some() || self.device != Device::Cpu;
+        let is_chosen = (self.model.is_some() && !self.is_auto()) || self.device != Device::Cpu;
         Ok(DecodingModel(is_chosen.then(|| self.load_model()).transpose()?))
     }
 
     /// The model file of `--model`, if it names one.
     pub fn model_file(&self) -> Option<&Path> {
-        self.model.as_deref().filter(|name| !is_builtin(name))
+        self.model.as_deref().filter(|name| !is_builtin(name) && !self.is_auto())
     }
 
     /// The device of `--device`.

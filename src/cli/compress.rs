@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use aez_core::{Encoder, Picture, Quality, info::FileInfo};
+use aez_core::{Quality, info::FileInfo};
 use aez_image::{PictureFormat, has_picture_name, looks_like_picture};
 
 use super::{
     batch::run_all,
     common::{Common, EffortArgs, LimitArgs, quantity},
-    failure::{Failure, warn},
+    encoders::{Aim, Encoded, Encoders},
+    failure::{Failure, offer_photo, warn},
     files::{in_srgb, read_picture},
     jobs::{Job, Kind, Paths, is_aez},
     standard::is_standard_output,
@@ -51,41 +52,47 @@ impl Args {
         let kind = Kind { is_input: has_picture_name, inputs: "pictures", extension: "aez" };
         let jobs = self.paths.jobs(&kind, common)?;
         jobs.iter().try_for_each(check_output_name)?;
-        let encoder = Encoder::new(common.load_model()?)
-            .quality(Quality::new(self.quality)?)
-            .exact(self.exact)
-            .keep_metadata(!self.strip);
-        let encoder = self.effort.effort.map_or(encoder, |effort| encoder.effort(effort));
+        let quality = Quality::new(self.quality)?;
+        let encoders = Encoders::new(common, |encoder| {
+            let encoder = encoder.quality(quality).exact(self.exact).keep_metadata(!self.strip);
+            self.effort.effort.map_or(encoder, |effort| encoder.effort(effort))
+        })?;
+        offer_photo(encoders.lack_photo());
         let limits = self.limits.limits();
         run_all(&jobs, &self.paths, common, |Job { input, .. }| {
             let mut picture = read_picture(input, &limits)?;
             if self.strip {
                 picture = in_srgb(input, picture);
             }
-            let (bytes, remark) = self.encode(&encoder, &picture)?;
+            let encoded = encoders.encode(&picture, self.aim())?;
+            let (remark, bytes) = (self.remark(&encoded), encoded.bytes);
             remark.into_iter().chain(weight_of_metadata(&bytes)?).for_each(|remark| warn(input, &remark));
             Ok(bytes)
         })
     }
 
-    /// The file, and a remark where the target was reached with a large difference.
-    fn encode(
-        &self,
-        encoder: &Encoder<'_>,
-        picture: &Picture,
-    ) -> aez_core::Result<(Vec<u8>, Option<String>)> {
-        if let Some(target) = self.target_bytes {
-            let bytes = encoder.encode_to_bytes(picture, target)?;
-            let is_near = (target - bytes.len() as u64).saturating_mul(50) <= target;
-            let remark = format!("{} bytes instead of {target}: no closer setting was found", bytes.len());
-            Ok((bytes, (!is_near).then_some(remark)))
-        } else if let Some(target) = self.target_psnr {
-            let (bytes, psnr) = encoder.encode_to_psnr(picture, target)?;
-            let remark = format!("{psnr:.2} dB instead of {target} dB: no closer setting was found");
-            Ok((bytes, (psnr > target + PSNR_TOLERANCE).then_some(remark)))
-        } else {
-            Ok((encoder.encode(picture)?, None))
+    fn aim(&self) -> Aim {
+        match (self.target_bytes, self.target_psnr) {
+            (Some(bytes), _) => Aim::Bytes(bytes),
+            (None, Some(psnr)) => Aim::Psnr(psnr),
+            (None, None) => Aim::Quality,
         }
+    }
+
+    /// A remark where the target was reached with a large difference.
+    fn remark(&self, Encoded { bytes, psnr }: &Encoded) -> Option<String> {
+        let found = match (self.aim(), psnr) {
+            (Aim::Bytes(target), _) => {
+                let size = bytes.len() as u64;
+                let is_near = target.saturating_sub(size).saturating_mul(50) <= target;
+                (!is_near).then(|| format!("{size} bytes instead of {target}"))
+            }
+            (Aim::Psnr(target), Some(psnr)) => {
+                (*psnr > target + PSNR_TOLERANCE).then(|| format!("{psnr:.2} dB instead of {target} dB"))
+            }
+            _ => None,
+        };
+        found.map(|found| format!("{found}: no closer setting was found"))
     }
 }
 

@@ -126,10 +126,21 @@ pub fn offer_limits(offered: bool) {
     HAS_LIMITS.store(offered, Ordering::Relaxed);
 }
 
+/// Whether `--model photo` would reach a higher quality than the model in use.
+static HAS_PHOTO: AtomicBool = AtomicBool::new(false);
+
+/// Sets whether `--model photo` would reach a higher quality, which hints then say.
+pub fn offer_photo(offered: bool) {
+    HAS_PHOTO.store(offered, Ordering::Relaxed);
+}
+
 /// The option that helps against an error. The messages of the libraries name no options.
 fn hint(error: &Error, text: &str) -> Option<&'static str> {
     match error {
         Error::WrongModel { .. } => Some("name its model file with --model"),
+        Error::PsnrUnreachable { .. } if HAS_PHOTO.load(Ordering::Relaxed) => {
+            Some("--model photo reaches more")
+        }
         Error::PsnrUnreachable { .. } => Some("a higher --effort may reach more"),
         Error::Limit { .. } | Error::Picture(_) => limit_hint(text),
         // A data set of which all pictures were skipped.

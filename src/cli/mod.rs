@@ -10,6 +10,7 @@ mod completions;
 mod compress;
 mod dataset;
 mod decompress;
+mod encoders;
 mod eval;
 mod experiment;
 mod failure;
