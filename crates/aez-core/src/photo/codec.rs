@@ -9,6 +9,7 @@ use super::{
     integer::IntegerNetwork,
     model::PhotoModel,
     network::Network,
+    schedule::Schedule,
     target::Target,
 };
 use crate::{
@@ -143,14 +144,17 @@ impl AnalysedPhoto<'_> {
         let steps = network.level_steps();
         let integer = self.model.network(settings.quality).0;
         let can_move = |coefficients: &[i32]| integer.can_move(coefficients);
-        let (start, done, count) = match found {
+        let (start, schedule, count) = match found {
             Some(found) => {
                 let count = (self.work.steps / SEARCH_STEPS).max(FEWEST_SEARCH_STEPS);
-                (found.rescaled(&steps), SEARCH_START, count)
+                (found.rescaled(&steps), (Schedule::LONG, SEARCH_START), count)
             }
-            None => (initial(network, &self.target), 0.0, self.work.steps),
+            None => {
+                let count = self.work.steps;
+                (initial(network, &self.target), (Schedule::new(count), 0.0), count)
+            }
         };
-        let point = optimize(network, &self.target, start, done, count, &can_move);
+        let point = optimize(network, &self.target, start, schedule, count, &can_move);
         let trained = self.model.trained_quality(settings.quality);
         Found { point, steps, lambda: network.lambda(), trained }
     }

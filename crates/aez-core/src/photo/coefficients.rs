@@ -2,9 +2,9 @@
 
 use super::{
     adam::{Adam, Decay},
-    fit::half_cosine,
     integer::{COEFFICIENT_LIMIT, COEFFICIENT_UNITS},
     network::Network,
+    schedule::half_cosine,
 };
 
 /// How fast the averages of the coefficients' optimizer forget.

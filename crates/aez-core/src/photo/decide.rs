@@ -139,6 +139,7 @@ mod tests {
         fit::{initial, optimize},
         integer::tests::trained,
         objective,
+        schedule::Schedule,
         tests::picture,
     };
     use super::*;
@@ -148,7 +149,9 @@ mod tests {
         let network = trained();
         for (width, height) in [(64, 48), (33, 7), (1, 1)] {
             let target = Target::new(&picture(width, height)).unwrap();
-            let latents = optimize(&network, &target, initial(&network, &target), 0.0, 20, &|_| true).latents;
+            let latents =
+                optimize(&network, &target, initial(&network, &target), (Schedule::LONG, 0.0), 20, &|_| true)
+                    .latents;
             let loss = |latents: &[Vec<f32>]| {
                 objective::measure(&network, &target, latents).0.loss(network.lambda())
             };

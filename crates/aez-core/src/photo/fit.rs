@@ -1,19 +1,17 @@
 //! The latents and coefficients of one picture, found by the gradient of the decoder.
 
 use super::{
-    adam::{Adam, Decay},
+    adam::Adam,
     coefficients::{self, Coefficients},
     integer::LATENT_LIMIT,
     network::{Network, initial_steps},
     objective,
     quantize::Rounding,
+    schedule::Schedule,
     scratch::Scratch,
     target::{Target, to_rgb},
 };
 use crate::{parallel::*, picture::Picture};
-
-/// How fast the averages of the latents' optimizer forget. With few steps, a short memory of the mean is better than the usual 0.9.
-pub(super) const DECAY: Decay = Decay { mean: 0.6, square: 0.99 };
 
 /// Steps for each update of the coefficients, whose derivatives take time.
 const STEPS_OF_COEFFICIENTS: usize = 4;
@@ -46,20 +44,20 @@ pub(super) struct Point {
 #[must_use]
 pub fn fit(network: &Network, target: &Target, steps: usize) -> Fitted {
     let Point { latents, coefficients } =
-        optimize(network, target, initial(network, target), 0.0, steps, &|_| true);
+        optimize(network, target, initial(network, target), (Schedule::new(steps), 0.0), steps, &|_| true);
     let coefficients = coefficients::coded(&coefficients);
     let (cost, _) = objective::measure(&coefficients::moved(network, &coefficients), target, &latents);
     let latents = rounded(&latents);
     Fitted { latents, coefficients, bits_per_pixel: cost.bits_per_pixel(), error: cost.error }
 }
 
-/// Optimizes latents and coefficients. The learning rate and the noise are those after a part of an optimization: from `done`, 0 to
-/// 1, to the end. Coefficients stop where `can_move` does not allow more, as weights of integers do.
+/// Optimizes latents and coefficients. The learning rate and the noise are those of `schedule` after a part of an optimization: from
+/// `done`, 0 to 1, to the end. Coefficients stop where `can_move` does not allow more, as weights of integers do.
 pub(super) fn optimize(
     network: &Network,
     target: &Target,
     start: Point,
-    done: f32,
+    (schedule, done): (Schedule, f32),
     steps: usize,
     can_move: &dyn Fn(&[i32]) -> bool,
 ) -> Point {
@@ -72,7 +70,7 @@ pub(super) fn optimize(
     let mut adams: Vec<Adam> = latents.iter().map(|level| Adam::new(level.len())).collect();
     for step in 0..steps {
         let part = done + (1.0 - done) * step as f32 / steps as f32;
-        let (rounded, slopes) = round(&latents, Rounding::at(part), step as u32);
+        let (rounded, slopes) = round(&latents, schedule.rounding(part), step as u32);
         let now = moved.as_ref().unwrap_or(network);
         let is_update = is_moved && step % STEPS_OF_COEFFICIENTS == 0;
         weights.fill(0.0);
@@ -80,7 +78,7 @@ pub(super) fn optimize(
             objective::gradient(now, target, &rounded, is_update.then_some(&mut weights[..]), &scratch);
         for (level, adam) in adams.iter_mut().enumerate() {
             through(&mut gradients[level], &slopes[level]);
-            adam.update(&mut latents[level], &gradients[level], rate(part), DECAY, step as u32);
+            schedule.update(adam, &mut latents[level], &gradients[level], part, step as u32);
         }
         if is_update {
             let before = coefficients.values.clone();
@@ -120,16 +118,6 @@ pub(super) fn initial(network: &Network, target: &Target) -> Point {
     let channels: Vec<usize> = network.config().levels.iter().map(|level| level.channels).collect();
     let latents = target.pyramid(&channels, &initial_steps(network.lambda(), channels.len()));
     Point { latents, coefficients: vec![0.0; network.config().directions] }
-}
-
-/// The learning rate of latents after a part of the optimization, 0 to 1, in steps of the latents.
-pub(super) fn rate(part: f32) -> f32 {
-    0.16 * half_cosine(part) + 0.002
-}
-
-/// Falls from 1 to 0.
-pub(super) fn half_cosine(part: f32) -> f32 {
-    0.5 + 0.5 * (std::f32::consts::PI * part).cos()
 }
 
 /// Rounds the latents of all levels softly; see [`Rounding::soft`].

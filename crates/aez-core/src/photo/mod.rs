@@ -27,6 +27,7 @@ mod quality;
 mod quantize;
 mod resample;
 mod rows;
+mod schedule;
 mod scratch;
 mod state;
 mod synthesis;

@@ -16,11 +16,6 @@ pub(super) struct Rounding {
 }
 
 impl Rounding {
-    /// The rounding after a part of an optimization, 0 to 1.
-    pub fn at(part: f32) -> Self {
-        Self { temperature: 0.35 - 0.25 * part, noise: 0.2 - 0.1 * part }
-    }
-
     /// Rounds latents softly, adds noise that depends on `seed` and the place, and rounds again. Returns the result and its derivative
     /// with respect to each latent.
     pub fn soft(self, latents: &[f32], seed: u32) -> (Vec<f32>, Vec<f32>) {

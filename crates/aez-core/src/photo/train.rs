@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::{
     adam::{Adam, Decay},
     coefficients::Coefficients,
-    fit::{self, DECAY, Point, half_cosine, initial, round, through},
+    fit::{Point, initial, round, through},
     network::Network,
     objective::{self, Cost},
-    quantize::Rounding,
+    schedule::{Schedule, half_cosine},
     scratch::Scratch,
     target::Target,
 };
@@ -268,7 +268,8 @@ impl Example {
     }
 
     fn gradients(&self, network: &Network, recipe: &Recipe, seed: u32, scratch: &Scratch) -> Gradients {
-        let (rounded, slopes) = round(&self.latents, Rounding::at(self.part(recipe.updates)), seed);
+        let (rounded, slopes) =
+            round(&self.latents, Schedule::LONG.rounding(self.part(recipe.updates)), seed);
         let has_directions = !network.directions.is_empty();
         let mut weights =
             (has_directions || self.is_prepared(recipe)).then(|| vec![0.0; network.parameters.len()]);
@@ -283,7 +284,7 @@ impl Example {
         let part = self.part(updates);
         let pairs = self.latents.iter_mut().zip(&gradients.latents);
         for (adam, (latents, gradient)) in self.adams.iter_mut().zip(pairs) {
-            adam.update(latents, gradient, fit::rate(part), DECAY, self.updates);
+            Schedule::LONG.update(adam, latents, gradient, part, self.updates);
         }
         if let (Some(weights), false) = (&gradients.weights, network.directions.is_empty()) {
             self.coefficients.update(network, weights, part, self.updates);
