@@ -214,11 +214,15 @@ class Trainer:
 
 
 def start(net, init, count):
+    """Parameters and directions to start from. Directions are None, for random ones, where a file has none."""
     if not init:
         return initial_parameters(net.layout, 1), None
     with safe_open(init, "pt") as file:
-        has_directions = "directions" in file.keys() and file.get_tensor("directions").shape[0] == count
-        return file.get_tensor("parameters"), file.get_tensor("directions") if has_directions else None
+        directions = file.get_tensor("directions") if "directions" in file.keys() else None
+        wanted = (count, net.layout.count)
+        if directions is not None and tuple(directions.shape) != wanted:
+            raise SystemExit(f"{init}: its directions have the shape {tuple(directions.shape)}, not {wanted}")
+        return file.get_tensor("parameters"), directions
 
 
 class Run:
