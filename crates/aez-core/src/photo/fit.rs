@@ -15,6 +15,8 @@ use crate::{parallel::*, picture::Picture};
 
 /// Steps for each update of the coefficients, whose derivatives take time.
 const STEPS_OF_COEFFICIENTS: usize = 4;
+/// Latents whose gradients are changed by one thread at a time.
+pub(super) const PART: usize = 1 << 15;
 /// Smaller pictures keep coefficients of 0: the bits for others would not pay.
 const MIN_MOVED_PIXELS: usize = 128 * 128;
 
@@ -57,9 +59,21 @@ pub(super) fn optimize(
     network: &Network,
     target: &Target,
     start: Point,
+    schedule: (Schedule, f32),
+    steps: usize,
+    can_move: &(dyn Fn(&[i32]) -> bool + Sync),
+) -> Point {
+    on_pool(|| optimize_here(network, target, start, schedule, steps, can_move))
+}
+
+/// As [`optimize`], on a thread of the pool.
+fn optimize_here(
+    network: &Network,
+    target: &Target,
+    start: Point,
     (schedule, done): (Schedule, f32),
     steps: usize,
-    can_move: &dyn Fn(&[i32]) -> bool,
+    can_move: &(dyn Fn(&[i32]) -> bool + Sync),
 ) -> Point {
     let Point { mut latents, coefficients } = start;
     let mut coefficients = Coefficients::new(coefficients);
@@ -135,5 +149,8 @@ pub(super) fn round(latents: &[Vec<f32>], rounding: Rounding, seed: u32) -> (Vec
 
 /// Multiplies gradients of rounded latents by the derivatives of the rounding.
 pub(super) fn through(gradients: &mut [f32], slopes: &[f32]) {
-    gradients.iter_mut().zip(slopes).for_each(|(gradient, slope)| *gradient *= slope);
+    let parts = gradients.par_chunks_mut(PART).zip(slopes.par_chunks(PART));
+    parts.for_each(|(gradients, slopes)| {
+        gradients.iter_mut().zip(slopes).for_each(|(gradient, slope)| *gradient *= slope);
+    });
 }

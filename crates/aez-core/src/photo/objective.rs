@@ -4,14 +4,14 @@ use std::ops::Range;
 
 use super::{
     context::Context,
-    fit::nearest,
+    fit::{PART, nearest},
     network::Network,
     rows::Rows,
     scratch::{Lent, Scratch},
     synthesis::{self, Forward, Grid},
     target::Target,
 };
-use crate::parallel::join;
+use crate::parallel::*;
 
 /// A measurement of one picture.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,8 +64,11 @@ pub(super) fn gradient(
         }
         parts
     };
-    for (gradient, rate) in gradients.iter_mut().zip(&rates.latents) {
-        gradient.iter_mut().zip(rate).for_each(|(gradient, rate)| *gradient += rate);
+    for (gradients, rates) in gradients.iter_mut().zip(&rates.latents) {
+        let parts = gradients.par_chunks_mut(PART).zip(rates.par_chunks(PART));
+        parts.for_each(|(gradients, rates)| {
+            gradients.iter_mut().zip(rates).for_each(|(gradient, rate)| *gradient += rate);
+        });
     }
     let error = squares / (3 * target.pixels()) as f64;
     (Cost { bits: rates.bits, error, pixels: target.pixels() }, gradients)

@@ -105,12 +105,13 @@ fn run_level<'s>(
     let mut features = scratch.dirty(net.second.outputs, rows, columns);
     apply(&net.second, parameters, &first, &mut features, false, true);
     let mut picture = scratch.dirty(3, rows, columns);
-    for y in 0..rows {
+    let (row_step, step, place) = (picture.row_step(), picture.step, picture.in_row(0));
+    picture.inner_mut().par_chunks_mut(row_step).enumerate().for_each(|(y, row)| {
         for (colour, bias) in parameters[net.output.bias.clone()].iter().enumerate() {
-            let from = input.row(channels + colour, y);
-            picture.row_mut(colour, y).iter_mut().zip(from).for_each(|(to, from)| *to = from + bias);
+            let to = &mut row[place + colour * step..][..columns];
+            to.iter_mut().zip(input.row(channels + colour, y)).for_each(|(to, from)| *to = from + bias);
         }
-    }
+    });
     apply(&net.output, parameters, &features, &mut picture, true, false);
     (LevelState { input, first, features }, picture)
 }
