@@ -49,7 +49,7 @@ const C2: f32 = 58.5225;
 /// # Errors
 /// [`Error::Misuse`] when the sizes differ.
 pub fn ms_ssim(a: &Picture, b: &Picture) -> Result<f64> {
-    let (first, second, mask) = visible(a, b)?;
+    let Visible { first, second, mask } = visible(a, b)?;
     let plane = |rgb: &[u8], channel| Plane::of(rgb, a.width, channel);
     let sum: f64 = (0..3)
         .map(|channel| channel_ms_ssim(plane(&first, channel), plane(&second, channel), mask.clone()))
@@ -66,7 +66,7 @@ pub fn ms_ssim(a: &Picture, b: &Picture) -> Result<f64> {
 /// # Errors
 /// [`Error::Misuse`] when the sizes differ.
 pub fn ssimulacra2(a: &Picture, b: &Picture) -> Result<Option<f64>> {
-    let (first, second, _) = visible(a, b)?;
+    let Visible { first, second, .. } = visible(a, b)?;
     let converted = |rgb: &[u8]| {
         let pixels = rgb.as_chunks::<3>().0.iter().map(|pixel| pixel.map(|level| f32::from(level) / 255.0));
         let size = (a.width as usize, a.height as usize);
@@ -80,8 +80,15 @@ pub fn ssimulacra2(a: &Picture, b: &Picture) -> Result<Option<f64>> {
     }
 }
 
-/// The colours of both pictures, where what is hidden in the original is the same, and the visible pixels if not all are.
-fn visible<'a>(a: &'a Picture, b: &'a Picture) -> Result<(Cow<'a, [u8]>, Cow<'a, [u8]>, Option<Mask>)> {
+/// The colours of two pictures, of which those that are hidden in the original are the same.
+struct Visible<'a> {
+    first: Cow<'a, [u8]>,
+    second: Cow<'a, [u8]>,
+    /// `None`: all pixels are visible.
+    mask: Option<Mask>,
+}
+
+fn visible<'a>(a: &'a Picture, b: &'a Picture) -> Result<Visible<'a>> {
     check_sizes(a, b)?;
     let mask = a.alpha.as_ref().filter(|alpha| alpha.contains(&0)).map(|alpha| Mask::of(alpha, a.width));
     let first = a.visible_rgb()?;
@@ -89,7 +96,7 @@ fn visible<'a>(a: &'a Picture, b: &'a Picture) -> Result<(Cow<'a, [u8]>, Cow<'a,
         Some(mask) => Cow::Owned(mask.with_hidden_of(&first, &b.rgb)),
         None => Cow::Borrowed(&b.rgb[..]),
     };
-    Ok((first, second, mask))
+    Ok(Visible { first, second, mask })
 }
 
 /// The pixels that are visible in the original.
