@@ -18,7 +18,7 @@ pub struct Distortion {
     pub psnr: f64,
     /// Multi-scale structural similarity, 0 to 1 (equal); see [`ms_ssim`].
     pub ms_ssim: f64,
-    /// SSIMULACRA 2, up to 100 (equal), of pictures of at least 8x8 pixels; see [`ssimulacra2`].
+    /// SSIMULACRA 2, up to 100 (equal), of pictures of at least 8x8 pixels; see [`ssimulacra2()`].
     pub ssimulacra2: Option<f64>,
 }
 
