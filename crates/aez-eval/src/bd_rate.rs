@@ -13,14 +13,14 @@ pub struct BdRate {
     pub range: (f64, f64),
 }
 
-/// The average difference in rate between `curve` and `against`, over the range of PSNR that both cover.
+/// The average difference in rate between `curve` and `against`, over the range of quality that both cover.
 ///
 /// It is the average difference of the logarithms of the rates (Bjøntegaard, "Calculation of average PSNR differences between
 /// RD-curves", 2001). Curves are interpolated by monotone piecewise cubic polynomials (Fritsch and Butland, "A method for
 /// constructing local monotone piecewise cubic interpolants", 1984), as is usual in publications on learned codecs.
 ///
-/// Points may be in any order. Points for which another one has a higher PSNR at the same or a lower rate are ignored. There is no
-/// extrapolation: the result is `None` if the curves have no range of PSNR in common, or fewer than two points remain of either.
+/// Points may be in any order. Points for which another one has a higher quality at the same or a lower rate are ignored. There is no
+/// extrapolation: the result is `None` if the curves have no range of quality in common, or fewer than two points remain of either.
 #[must_use]
 pub fn bd_rate(curve: &[RatePoint], against: &[RatePoint]) -> Option<BdRate> {
     let (a, b) = (Pieces::through(curve)?, Pieces::through(against)?);
@@ -32,12 +32,12 @@ pub fn bd_rate(curve: &[RatePoint], against: &[RatePoint]) -> Option<BdRate> {
     Some(BdRate { percent: difference.exp_m1() * 100.0, range })
 }
 
-/// A curve: the natural logarithm of the rate as a piecewise cubic function of the PSNR.
+/// A curve: the natural logarithm of the rate as a piecewise cubic function of the quality.
 struct Pieces {
     knots: Vec<Knot>,
 }
 
-/// A point of the curve: PSNR, logarithm of the rate, and slope.
+/// A point of the curve: quality, logarithm of the rate, and slope.
 struct Knot {
     x: f64,
     y: f64,

@@ -323,35 +323,28 @@ x86!(
     _mm256_mul_ps,
     _mm256_max_ps
 );
+/// Defines `$name`, which implements [`Simd`] with `$count` registers of AVX-512.
 #[cfg(target_arch = "x86_64")]
-x86!(
-    Avx512,
-    __m512,
-    3,
-    16,
-    _mm512_set1_ps,
-    _mm512_setzero_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_fmadd_ps,
-    _mm512_add_ps,
-    _mm512_sub_ps,
-    _mm512_mul_ps,
-    _mm512_max_ps
-);
+macro_rules! avx512 {
+    ($name:ident, $count:literal) => {
+        x86!(
+            $name,
+            __m512,
+            $count,
+            16,
+            _mm512_set1_ps,
+            _mm512_setzero_ps,
+            _mm512_loadu_ps,
+            _mm512_storeu_ps,
+            _mm512_fmadd_ps,
+            _mm512_add_ps,
+            _mm512_sub_ps,
+            _mm512_mul_ps,
+            _mm512_max_ps
+        );
+    };
+}
 #[cfg(target_arch = "x86_64")]
-x86!(
-    Avx512Row,
-    __m512,
-    1,
-    16,
-    _mm512_set1_ps,
-    _mm512_setzero_ps,
-    _mm512_loadu_ps,
-    _mm512_storeu_ps,
-    _mm512_fmadd_ps,
-    _mm512_add_ps,
-    _mm512_sub_ps,
-    _mm512_mul_ps,
-    _mm512_max_ps
-);
+avx512!(Avx512, 3);
+#[cfg(target_arch = "x86_64")]
+avx512!(Avx512Row, 1);

@@ -59,21 +59,9 @@ pub(super) fn optimize(
     network: &Network,
     target: &Target,
     start: Point,
-    schedule: (Schedule, f32),
-    steps: usize,
-    can_move: &(dyn Fn(&[i32]) -> bool + Sync),
-) -> Point {
-    on_pool(|| optimize_here(network, target, start, schedule, steps, can_move))
-}
-
-/// As [`optimize`], on a thread of the pool.
-fn optimize_here(
-    network: &Network,
-    target: &Target,
-    start: Point,
     (schedule, done): (Schedule, f32),
     steps: usize,
-    can_move: &(dyn Fn(&[i32]) -> bool + Sync),
+    can_move: &dyn Fn(&[i32]) -> bool,
 ) -> Point {
     let Point { mut latents, coefficients } = start;
     let mut coefficients = Coefficients::new(coefficients);
