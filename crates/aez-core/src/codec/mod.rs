@@ -53,8 +53,9 @@ pub trait Codec: Send + Sync {
     /// empty.
     ///
     /// # Errors
-    /// [`Error::Backend`] when the device that runs the network fails.
-    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>>;
+    /// [`Error::Misuse`] for a measure that the family cannot encode for, and [`Error::Backend`] when the device that runs the network
+    /// fails.
+    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>, tune: Tune) -> Result<Box<dyn Analysis + 'a>>;
 
     /// Number of bytes that [`Codec::decode`] holds at once, including the pixels that it returns.
     fn memory(&self, header: &Header) -> u64;
@@ -133,6 +134,17 @@ pub trait Analysis {
     fn unquantized(&self) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
+}
+
+/// The measure of quality that an encoder aims at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tune {
+    /// The peak signal-to-noise ratio: all pixels count alike.
+    #[default]
+    Psnr,
+    /// Structural similarity, as people see it: pixels in busy places count less.
+    Ssim,
 }
 
 /// How a picture is encoded.

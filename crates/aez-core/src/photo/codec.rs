@@ -13,7 +13,7 @@ use super::{
     target::Target,
 };
 use crate::{
-    codec::{Analysis, Codec, Payload, Settings},
+    codec::{Analysis, Codec, Payload, Settings, Tune},
     container::{Family, Header, ModelId},
     entropy::Coder,
     error::{Error, Result},
@@ -73,8 +73,8 @@ impl Codec for PhotoModel {
         DEFAULT_EFFORT
     }
 
-    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>> {
-        let target = Target::new(&picture)?;
+    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>, tune: Tune) -> Result<Box<dyn Analysis + 'a>> {
+        let target = Target::new(&picture)?.tuned(tune);
         Ok(Box::new(AnalysedPhoto { model: self, target, work: work(0) }))
     }
 
