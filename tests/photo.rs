@@ -110,6 +110,15 @@ fn sizes_and_ratios_are_reached() {
     folder.run(&["decompress", "a.aez", "b.png"]);
     let shown = psnr(&folder.picture("a.png"), &folder.picture("b.png")).unwrap();
     assert!((38.0..38.5).contains(&shown), "{shown}");
+    // What a search finds is as small as what a quality gives directly.
+    for effort in ["0", "1"] {
+        folder.run(&[&compress[..], &["-q", "40", "--effort", effort]].concat());
+        let size = folder.len("a.aez");
+        folder.run(&["decompress", "a.aez", "b.png", "-f"]);
+        let shown = psnr(&folder.picture("a.png"), &folder.picture("b.png")).unwrap() - 0.001;
+        folder.run(&[&compress[..], &["--target-psnr", &shown.to_string(), "--effort", effort]].concat());
+        assert!(folder.len("a.aez") <= size + size / 30, "{} {size}", folder.len("a.aez"));
+    }
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //! [`Encoder`] and [`Decoder`] do what is common to all families: alpha and metadata, the container, limits, and the search for a
 //! target size or quality. A family implements [`Codec`] and [`Analysis`]: pixels to a payload, and back.
 
+mod bracket;
 mod decode;
 mod encode;
 mod rate_control;
