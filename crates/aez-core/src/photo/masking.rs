@@ -9,7 +9,7 @@ use crate::parallel::*;
 /// Windows reach this many pixels to each side.
 const REACH: usize = 8;
 /// Added to the variance of luma in [0, 1], so that smooth places do not take all bits.
-const SMOOTHEST: f32 = 0.001;
+const SMOOTHEST: f32 = 0.002;
 
 /// The weight of each pixel: the inverse of the standard deviation of luma, the first plane, in a square window. The geometric mean of
 /// the weights of visible pixels is 1; those of pixels whose `weights` are 0 stay 0.
