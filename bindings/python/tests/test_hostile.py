@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import json
 import random
-import zlib
 
 import aez
 import pytest
-from conftest import VECTORS, vector, vectors
+from conftest import VECTORS, seal, vector, vectors
 from PIL import Image
 
 pytestmark = pytest.mark.filterwarnings("error::PIL.Image.DecompressionBombWarning")
@@ -74,36 +73,6 @@ def use_everything(data: bytes, model: aez.Model) -> bool:
         return True
     except aez.Error:
         return False
-
-
-def crc16(data: bytes) -> int:
-    crc = 0xFFFF
-    for byte in data:
-        crc ^= byte << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x1021 if crc & 0x8000 else 0)) & 0xFFFF
-    return crc
-
-
-def seal(data: bytearray) -> None:
-    """Writes the checksum that belongs to the bytes, without which no change would get past it. Does nothing to half a header."""
-    edges, place = [], 4
-    for _ in range(2):
-        edge = 0
-        for shift in range(0, 35, 7):
-            if place >= len(data):
-                return
-            edge |= (data[place] & 0x7F) << shift
-            place += 1
-            if data[place - 1] < 0x80:
-                break
-        edges.append(edge + 1)
-    place += 4
-    length = 2 if not data[2] & 2 and max(edges) <= 128 else 4
-    if place + length <= len(data):
-        others = bytes(data[:place] + data[place + length :])
-        checksum = crc16(others) if length == 2 else zlib.crc32(others)
-        data[place : place + length] = checksum.to_bytes(length, "little")
 
 
 def mutated(data: bytes, generator: random.Random) -> bytearray:

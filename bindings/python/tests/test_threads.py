@@ -5,6 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import sys
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import aez
@@ -15,23 +17,23 @@ from conftest import draw
 PICTURE = draw(192, 192)
 
 
-def calls() -> dict[str, object]:
-    """Calls that each take some tens of milliseconds or more."""
-    large = draw(1536, 1536)
-    file = aez.encode(large)
+def a_call(name: str) -> Callable[[], object]:
+    """A call that takes some tens of milliseconds or more."""
+    if name == "encode":
+        return lambda: aez.encode(PICTURE, model="photo", effort=2)
+    if name == "decode":
+        file = aez.encode(draw(768, 768))
+        return lambda: aez.decode(file)
+    if name == "preview":
+        return lambda: aez.preview(PICTURE, bytes=200)
     text = aez.preview(PICTURE)
-    return {
-        "encode": lambda: aez.encode(PICTURE, model="photo", effort=2),
-        "decode": lambda: aez.decode(file),
-        "preview": lambda: [aez.preview(PICTURE, bytes=200) for _ in range(5)],
-        "decode_preview": lambda: aez.decode_preview(text, 3000, 3000),
-    }
+    return lambda: aez.decode_preview(text, 2000, 2000)
 
 
 @pytest.mark.parametrize("name", ["encode", "decode", "preview", "decode_preview"])
 def test_other_threads_run_meanwhile(name: str) -> None:
     """Two threads are within a call at once while this one counts. With the lock held, it could count between the calls only."""
-    call = calls()[name]
+    call = a_call(name)
     barrier = threading.Barrier(3)
     running = [False, False]
 
@@ -48,7 +50,9 @@ def test_other_threads_run_meanwhile(name: str) -> None:
     count = 0
     while any(thread.is_alive() for thread in threads):
         count += all(running)
-    assert count > 1000
+        time.sleep(0.001)
+    print(f"{name}: {count}")
+    assert count >= 5
 
 
 def test_threads_give_the_same_files() -> None:

@@ -42,7 +42,7 @@ class AezImageFile(ImageFile.ImageFile):
         self.info.update({key: part for key, part in zip(_INFO_KEYS, metadata) if part is not None})
         self.tile = []
 
-    def load(self) -> Image.core.PixelAccess | None:
+    def load(self) -> Any:
         if self._data is not None:
             data = self._data
             try:
