@@ -35,8 +35,9 @@ fn cargo(args: &[&str]) -> Option<Vec<u8>> {
 fn metadata(folder: &str) -> Option<Value> {
     let manifest = path(folder).join("Cargo.toml");
     let manifest = ["--manifest-path", text(&manifest)];
-    let output =
-        cargo(&[&["metadata", "--format-version", "1", "--locked", "--all-features"], &manifest[..]].concat())?;
+    let output = cargo(
+        &[&["metadata", "--format-version", "1", "--locked", "--all-features"], &manifest[..]].concat(),
+    )?;
     Some(serde_json::from_slice(&output).unwrap())
 }
 
