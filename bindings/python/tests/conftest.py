@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from aez import _models
 
 VECTORS = Path(__file__).parents[3] / "tests" / "vectors"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+from pathlib import Path
 
 import aez
 import numpy as np
 import pytest
-from conftest import VECTORS, vector, vectors
+from conftest import VECTORS, draw, vector, vectors
 from PIL import Image
 
 
@@ -53,3 +55,23 @@ def test_previews_are_decoded() -> None:
         decoded = aez.decode_preview(preview["text"], *expected.size, model=model)
         pixels = np.asarray(expected.convert("RGB" if decoded.shape[2] == 3 else "RGBA"))
         assert np.abs(decoded.astype(int) - pixels.astype(int)).max() <= 1
+
+
+COMMAND = VECTORS.parents[1] / "target" / "release" / "aez"
+
+
+@pytest.mark.skipif(not COMMAND.exists(), reason="the command is not built")
+@pytest.mark.parametrize("model", ["tile", "photo"])
+def test_files_and_pixels_are_those_of_the_command(model: str, tmp_path: Path) -> None:
+    source, file, decoded = (tmp_path / name for name in ("picture.png", "picture.aez", "decoded.png"))
+    picture = Image.fromarray(draw(120, 80, 4))
+    picture.save(source)
+
+    def aez_command(*arguments: str | Path) -> str:
+        return subprocess.run([COMMAND, *arguments], check=True, capture_output=True, text=True).stdout
+
+    aez_command("compress", "--model", model, "--effort", "1", "--quality", "40", source, file)
+    assert aez.encode(picture, model=model, effort=1, quality=40) == file.read_bytes()
+    aez_command("decompress", file, decoded)
+    assert (np.asarray(Image.open(decoded)) == aez.decode(file.read_bytes())).all()
+    assert aez_command("preview", source).strip() == aez.preview(picture)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from pathlib import Path
 
 import aez
 import pytest
@@ -61,7 +62,7 @@ def test_texts_that_are_no_previews() -> None:
             aez.decode_preview(text, model=model)
 
 
-def use_everything(data: bytes, model: aez.Model) -> bool:
+def use_everything(data: bytes, model: aez.Model | Path) -> bool:
     """Calls everything that reads files. Returns whether the file was decoded."""
     for call in (aez.info, lambda data: Image.open(io.BytesIO(data)).size):
         try:

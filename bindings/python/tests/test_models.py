@@ -8,9 +8,8 @@ from pathlib import Path
 import aez
 import numpy as np
 import pytest
-from conftest import VECTORS
-
 from aez import _models
+from conftest import VECTORS
 
 
 def test_a_model_file_by_its_path(picture: np.ndarray) -> None:
