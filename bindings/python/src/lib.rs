@@ -83,9 +83,7 @@ mod _aez {
                 (None, None, Some(target)) => {
                     Err(misuse(format!("a PSNR of {target} dB is not between 1 and 100")))
                 }
-                _ => {
-                    Err(misuse("only one of quality, target_bytes and target_psnr can be given".to_owned()))
-                }
+                _ => Err(misuse("only one of quality, target_bytes and target_psnr can be given".to_owned())),
             }
         })?;
         Ok(PyBytes::new(py, &bytes))
@@ -109,8 +107,7 @@ mod _aez {
     #[pyfunction]
     fn info(py: Python<'_>, data: &[u8]) -> PyResult<String> {
         let info = FileInfo::read(data).map_err(|error| raise(py, error))?;
-        serde_json::to_string(&info)
-            .map_err(|error| raise(py, aez_core::Error::Misuse(error.to_string())))
+        serde_json::to_string(&info).map_err(|error| raise(py, aez_core::Error::Misuse(error.to_string())))
     }
 
     /// The ICC profile, the Exif block and the XMP packet of a file.

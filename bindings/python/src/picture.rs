@@ -35,7 +35,8 @@ impl Picture {
 }
 
 fn from_pixels(pixels: &[u8], width: u32, height: u32, channels: usize) -> Result<aez_core::Picture, Error> {
-    let expected = (width as usize).checked_mul(height as usize).and_then(|count| count.checked_mul(channels));
+    let expected =
+        (width as usize).checked_mul(height as usize).and_then(|count| count.checked_mul(channels));
     if !(1..=4).contains(&channels) || expected != Some(pixels.len()) {
         let found = pixels.len();
         return Err(misuse(format!("{found} bytes are no picture of {width}x{height}x{channels}")));
