@@ -41,7 +41,7 @@ fn from_pixels(pixels: &[u8], width: u32, height: u32, channels: usize) -> Resul
         let found = pixels.len();
         return Err(misuse(format!("{found} bytes are no picture of {width}x{height}x{channels}")));
     }
-    let (gray, has_alpha) = (channels < 3, channels % 2 == 0);
+    let (gray, has_alpha) = (channels < 3, channels.is_multiple_of(2));
     let rgb = match channels {
         3 => pixels.to_vec(),
         4 => pixels.as_chunks::<4>().0.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect(),
