@@ -8,7 +8,7 @@ mod model;
 mod picture;
 mod pool;
 
-use aez_core::{Decoder, Encoder, Limits, Quality, container, info::FileInfo, preview};
+use aez_core::{Decoder, Encoder, Limits, Quality, Tune, container, info::FileInfo, preview};
 use mimalloc::MiMalloc;
 use pyo3::{prelude::*, types::PyBytes};
 
@@ -48,7 +48,7 @@ mod _aez {
 
     /// Encodes a picture as the bytes of a file. At most one of quality and the targets may be given.
     #[pyfunction]
-    #[pyo3(signature = (picture, model, *, quality, target_bytes, target_psnr, effort, exact))]
+    #[pyo3(signature = (picture, model, *, quality, target_bytes, target_psnr, tune, effort, exact))]
     #[expect(clippy::too_many_arguments, reason = "they are the keywords of a Python function")]
     fn encode<'py>(
         py: Python<'py>,
@@ -57,11 +57,17 @@ mod _aez {
         quality: Option<i64>,
         target_bytes: Option<u64>,
         target_psnr: Option<f64>,
+        tune: &str,
         effort: Option<i64>,
         exact: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let bytes = run(py, || {
-            let mut encoder = Encoder::new(&model.0).exact(exact);
+            let tune = match tune {
+                "psnr" => Tune::Psnr,
+                "ssim" => Tune::Ssim,
+                _ => return Err(misuse(format!("tune {tune:?} is neither \"psnr\" nor \"ssim\""))),
+            };
+            let mut encoder = Encoder::new(&model.0).exact(exact).tune(tune);
             if let Some(effort) = effort {
                 let known = u8::try_from(effort).ok().filter(|effort| *effort <= 9);
                 encoder = encoder

@@ -49,6 +49,7 @@ def test_quality_and_effort_have_an_effect(picture: np.ndarray) -> None:
     assert aez.encode(picture, model="photo", effort=0) != aez.encode(picture, model="photo", effort=2)
     assert aez.encode(picture, model="photo", effort=3) == aez.encode(picture, model="photo")
     assert aez.encode(picture) == aez.encode(picture, model="tile", quality=75, effort=0)
+    assert aez.encode(picture, model="photo", effort=0) != aez.encode(picture, model="photo", effort=0, tune="ssim")
 
 
 def test_targets_are_reached(picture: np.ndarray) -> None:
@@ -114,6 +115,8 @@ def test_previews(picture: np.ndarray) -> None:
         {"quality": -1},
         {"quality": 300},
         {"effort": 10},
+        {"tune": "vmaf"},
+        {"tune": "ssim", "model": "tile"},
         {"effort": -1},
         {"target_psnr": float("nan")},
         {"target_psnr": 0.5},

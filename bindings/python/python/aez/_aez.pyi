@@ -48,6 +48,7 @@ def encode(
     quality: int | None,
     target_bytes: int | None,
     target_psnr: float | None,
+    tune: str,
     effort: int | None,
     exact: bool,
 ) -> bytes: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ def encode(
     target_bytes: int | None = None,
     target_psnr: float | None = None,
     model: ModelLike = "tile",
+    tune: Literal["psnr", "ssim"] = "psnr",
     effort: int | None = None,
     exact: bool = False,
     strip: bool = False,
@@ -41,6 +42,7 @@ def encode(
     target_bytes: the best quality that fits into so many bytes.
     target_psnr: the smallest file of at least so many decibels.
     model: `tile` for pictures in about a hundred bytes, `photo` for photographs, the path of a model file, or a `Model`.
+    tune: the measure of quality to aim at. With `ssim`, which needs a model of the photo family, details in busy places count less.
     effort: how long to search for a better representation, from 0 to 9. By default 0 for `tile`, 3 for `photo`.
     exact: keep the colours of fully transparent pixels, instead of those that take the fewest bytes.
     strip: leave out metadata, after converting the colours to sRGB.
@@ -54,6 +56,7 @@ def encode(
         quality=quality,
         target_bytes=target_bytes,
         target_psnr=target_psnr,
+        tune=tune,
         effort=effort,
         exact=exact,
     )

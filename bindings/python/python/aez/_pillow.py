@@ -13,7 +13,7 @@ from ._errors import Error
 from ._models import model_for
 
 _FORMAT = "AEZ"
-_OPTIONS = ("quality", "target_bytes", "target_psnr", "model", "effort", "exact", "strip", "exif", "xmp")
+_OPTIONS = ("quality", "target_bytes", "target_psnr", "model", "tune", "effort", "exact", "strip", "exif", "xmp")
 _INFO_KEYS = ("icc_profile", "exif", "xmp")
 
 
