@@ -9,6 +9,7 @@ use super::{
     integer::IntegerNetwork,
     model::PhotoModel,
     network::Network,
+    quality::lambda,
     schedule::Schedule,
     target::Target,
 };
@@ -39,8 +40,8 @@ fn work(effort: u8) -> Work {
     Work { steps: 16 + 16 * effort.pow(2), passes: (2 * effort).min(8) }
 }
 
-/// More weight of the rate than this makes a file smaller than one of the next lower quality.
-const MAX_RATE_WEIGHT: f32 = 0.3;
+/// More weight of the rate than this makes a file smaller than one of the next lower quality, also where that has another network.
+const MAX_RATE_WEIGHT: f32 = 1.5;
 
 impl Codec for PhotoModel {
     fn family(&self) -> Family {
@@ -142,7 +143,7 @@ impl AnalysedPhoto<'_> {
         optimize(
             network,
             &self.target,
-            initial(network, &self.target),
+            initial(network, &self.target, lambda(settings.quality)),
             Schedule::new(steps),
             steps,
             &can_move,

@@ -149,9 +149,15 @@ mod tests {
         let network = trained();
         for (width, height) in [(64, 48), (33, 7), (1, 1)] {
             let target = Target::new(&picture(width, height)).unwrap();
-            let latents =
-                optimize(&network, &target, initial(&network, &target), Schedule::LONG, 20, &|_| true)
-                    .latents;
+            let latents = optimize(
+                &network,
+                &target,
+                initial(&network, &target, network.lambda()),
+                Schedule::LONG,
+                20,
+                &|_| true,
+            )
+            .latents;
             let loss = |latents: &[Vec<f32>]| {
                 objective::measure(&network, &target, latents).0.loss(network.lambda())
             };
@@ -167,7 +173,7 @@ mod tests {
         let plain = Network::new(Config::default(), 0.01, 1).unwrap();
         for network in [trained(), plain] {
             let target = Target::new(&picture(21, 18)).unwrap();
-            let mut latents = nearest(&initial(&network, &target).latents);
+            let mut latents = nearest(&initial(&network, &target, network.lambda()).latents);
             let scratch = Scratch::default();
             let mut costs = Costs::new(&network, &target, &latents, &scratch);
             for level in (0..latents.len()).rev() {

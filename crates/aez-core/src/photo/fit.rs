@@ -45,8 +45,14 @@ pub(super) struct Point {
 /// Latents of a picture after `steps` steps of optimization, from those of a Laplacian pyramid.
 #[must_use]
 pub fn fit(network: &Network, target: &Target, steps: usize) -> Fitted {
-    let Point { latents, coefficients } =
-        optimize(network, target, initial(network, target), Schedule::new(steps), steps, &|_| true);
+    let Point { latents, coefficients } = optimize(
+        network,
+        target,
+        initial(network, target, network.lambda()),
+        Schedule::new(steps),
+        steps,
+        &|_| true,
+    );
     let coefficients = coefficients::coded(&coefficients);
     let (cost, _) = objective::measure(&coefficients::moved(network, &coefficients), target, &latents);
     let latents = rounded(&latents);
@@ -114,10 +120,11 @@ pub fn render(network: &Network, target: &Target, fitted: &Fitted) -> Picture {
     Picture::from_rgb(target.columns() as u32, target.rows() as u32, to_rgb(&planes))
 }
 
-/// What the optimization begins with.
-pub(super) fn initial(network: &Network, target: &Target) -> Point {
+/// What the optimization begins with: the latents of a pyramid for a lambda. That is the one of the latents' steps, whatever the rate
+/// weighs: with other steps, the network would not show the picture that the pyramid stands for.
+pub(super) fn initial(network: &Network, target: &Target, lambda: f32) -> Point {
     let channels: Vec<usize> = network.config().levels.iter().map(|level| level.channels).collect();
-    let latents = target.pyramid(&channels, &initial_steps(network.lambda(), channels.len()));
+    let latents = target.pyramid(&channels, &initial_steps(lambda, channels.len()));
     Point { latents, coefficients: vec![0.0; network.config().directions] }
 }
 

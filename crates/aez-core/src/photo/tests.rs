@@ -58,7 +58,7 @@ fn loss(network: &Network, target: &Target, latents: &[Vec<f32>]) -> f64 {
 /// Latents that are not integers.
 fn latents(network: &Network, target: &Target) -> Vec<Vec<f32>> {
     let mut rng = ChaCha8Rng::seed_from_u64(3);
-    let mut latents = initial(network, target).latents;
+    let mut latents = initial(network, target, network.lambda()).latents;
     latents.iter_mut().flatten().for_each(|x| *x = x.clamp(-4.0, 4.0) + rng.random_range(-0.3..0.3));
     latents
 }

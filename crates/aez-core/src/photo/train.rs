@@ -246,7 +246,8 @@ impl Trainer {
 
 impl Example {
     fn new(network: &Network, target: Target, offset: f32) -> Self {
-        let Point { latents, coefficients } = initial(&network.clone().shifted(offset), &target);
+        let network = network.clone().shifted(offset);
+        let Point { latents, coefficients } = initial(&network, &target, network.lambda());
         let adams = latents.iter().map(|level| Adam::new(level.len())).collect();
         let coefficients = Coefficients::new(coefficients);
         Self { target, latents, adams, coefficients, offset, updates: 0, age: 0 }
