@@ -10,7 +10,7 @@ mod scene;
 use std::{hint::black_box, path::PathBuf};
 
 use aez::{Decoder, Encoder, Limits, Picture, Quality};
-use aez_core::picture::resample;
+use aez_core::{Tune, picture::resample};
 use aez_eval::{CODEC, Results, Sweep};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 
@@ -48,7 +48,7 @@ fn rate_distortion(criterion: &mut Criterion) {
     let model = aez::models::tile().expect("a built-in model");
     let pictures = pictures(model.block_edge().expect("tiles"));
     let qualities = QUALITIES.map(|quality| Quality::new(quality).expect("1 to 100"));
-    let sweep = Sweep { model, qualities: qualities.into(), effort: None };
+    let sweep = Sweep { model, qualities: qualities.into(), effort: None, tune: Tune::Psnr };
     let measure = |(index, picture): (usize, &Picture)| sweep.measure(&index.to_string(), picture);
     let measured = pictures.iter().enumerate().map(measure).collect::<Result<_, _>>();
     report(&pictures, &Results::new(measured.expect("valid pictures")));

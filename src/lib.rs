@@ -46,7 +46,8 @@
 pub mod models;
 
 pub use aez_core::{
-    Decoder, Encoder, Error, LimitKind, Limits, Model, Picture, Quality, Result, info::FileInfo, preview,
+    Decoder, Encoder, Error, LimitKind, Limits, Model, Picture, Quality, Result, Tune, info::FileInfo,
+    preview,
 };
 
 /// Picture files: reading and writing them.

@@ -70,6 +70,11 @@ fn options_of_the_other_family_are_wrong_usage() {
     train(&["--family", "photo", "--normalize"]);
     train(&["--steps", "1"]);
     train(&["--quality", "30"]);
+    for model in ["tile", "auto"] {
+        let compress = ["compress", "photos", "-o", "out", "--model", model, "--tune", "ssim"];
+        folder.aez(&compress).assert().code(2).stderr(contains("--model photo"));
+    }
+    folder.aez(&["eval", "photos", "--tune", "ssim"]).assert().code(2).stderr(contains("--model photo"));
     folder
         .aez(&["train", "--family", "photo", "--data", "photos", "--out", "m", "--set", "9.wide=true"])
         .assert()
@@ -105,6 +110,32 @@ fn sizes_and_ratios_are_reached() {
     folder.run(&["decompress", "a.aez", "b.png"]);
     let shown = psnr(&folder.picture("a.png"), &folder.picture("b.png")).unwrap();
     assert!((38.0..38.5).contains(&shown), "{shown}");
+    // What a search finds is as small as what a quality gives directly.
+    for effort in ["0", "1"] {
+        folder.run(&[&compress[..], &["-q", "40", "--effort", effort]].concat());
+        let size = folder.len("a.aez");
+        folder.run(&["decompress", "a.aez", "b.png", "-f"]);
+        let shown = psnr(&folder.picture("a.png"), &folder.picture("b.png")).unwrap() - 0.001;
+        folder.run(&[&compress[..], &["--target-psnr", &shown.to_string(), "--effort", effort]].concat());
+        assert!(folder.len("a.aez") <= size + size / 30, "{} {size}", folder.len("a.aez"));
+    }
+}
+
+#[test]
+fn tuning_for_ssim_gives_better_pictures_of_the_same_size() {
+    let folder = TestFolder::with_built_in_models();
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/sample.png");
+    let original = aez::picture::read(sample.as_ref(), &aez::Limits::default()).unwrap();
+    let quality = |tune: &str| {
+        let target = ["--target-bytes", "4000", "--effort", "1", "--model", "photo", "-f", "--tune", tune];
+        folder.run(&[&["compress", sample, "a.aez"], &target[..]].concat());
+        folder.run(&["decompress", "a.aez", "b.png", "-f"]);
+        aez_eval::Distortion::between(&original, &folder.picture("b.png")).unwrap()
+    };
+    let (plain, tuned) = (quality("psnr"), quality("ssim"));
+    let gain = tuned.ssimulacra2.unwrap() - plain.ssimulacra2.unwrap();
+    assert!(gain > 0.5, "{tuned:?} {plain:?}");
+    assert!(tuned.ms_ssim > plain.ms_ssim && tuned.psnr < plain.psnr, "{tuned:?} {plain:?}");
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::{
 };
 
 use aez::models;
-use aez_core::{Error, Limits, Model, tiled::Storage};
+use aez_core::{Error, Limits, Model, Tune, container::Family, tiled::Storage};
 use aez_train::GraphBackend;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::failure::{Failure, without_hint};
 
@@ -194,6 +194,34 @@ pub struct EffortArgs {
     /// two threads [default: 3]
     #[arg(long, short, value_name = "0..9", value_parser = clap::value_parser!(u8).range(0..=9))]
     pub effort: Option<u8>,
+}
+
+/// What the encoder aims at, as people choose it.
+#[derive(Args)]
+pub struct TuneArgs {
+    /// Measure of quality that the encoder aims at; ssim: details in busy places count less. Family photo only
+    #[arg(long, value_name = "MEASURE", value_enum, default_value_t = TuneName::Psnr)]
+    tune: TuneName,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TuneName {
+    Psnr,
+    Ssim,
+}
+
+impl TuneArgs {
+    /// The measure for encoding with these models.
+    pub fn tune(&self, models: &[&Model]) -> Result<Tune, Failure> {
+        let is_photo = models.iter().all(|model| model.family() == Family::PHOTO);
+        match self.tune {
+            TuneName::Psnr => Ok(Tune::Psnr),
+            TuneName::Ssim if is_photo => Ok(Tune::Ssim),
+            TuneName::Ssim => {
+                Err(Failure::Usage("--tune ssim needs a model of the photo family: --model photo".into()))
+            }
+        }
+    }
 }
 
 /// Limits for untrusted input.

@@ -7,7 +7,7 @@ use aez_image::{PictureFormat, has_picture_name, looks_like_picture};
 
 use super::{
     batch::run_all,
-    common::{Common, EffortArgs, LimitArgs, quantity},
+    common::{Common, EffortArgs, LimitArgs, TuneArgs, quantity},
     encoders::{Aim, Encoded, Encoders},
     failure::{Failure, offer_photo, warn},
     files::{in_srgb, read_picture},
@@ -33,6 +33,8 @@ pub struct Args {
     target_psnr: Option<f64>,
     #[command(flatten)]
     effort: EffortArgs,
+    #[command(flatten)]
+    tune: TuneArgs,
     /// Leave out EXIF and XMP data, and the colour profile, after converting the colours to sRGB
     #[arg(long)]
     strip: bool,
@@ -53,7 +55,7 @@ impl Args {
         let jobs = self.paths.jobs(&kind, common)?;
         jobs.iter().try_for_each(check_output_name)?;
         let quality = Quality::new(self.quality)?;
-        let encoders = Encoders::new(common, |encoder| {
+        let encoders = Encoders::new(common, &self.tune, |encoder| {
             let encoder = encoder.quality(quality).exact(self.exact).keep_metadata(!self.strip);
             self.effort.effort.map_or(encoder, |effort| encoder.effort(effort))
         })?;

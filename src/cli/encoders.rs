@@ -4,7 +4,7 @@ use aez::models;
 use aez_core::{Decoder, Encoder, Error, Limits, Model, Picture, Result, container::Family, picture::psnr};
 
 use super::{
-    common::{Common, Device},
+    common::{Common, Device, TuneArgs},
     failure::Failure,
 };
 
@@ -34,13 +34,16 @@ impl Encoders {
     /// The encoders of `--model`, with the same settings.
     pub fn new(
         common: &Common,
+        tune: &TuneArgs,
         set: impl Fn(Encoder<'static>) -> Encoder<'static>,
     ) -> std::result::Result<Self, Failure> {
         let models = match common.is_auto() && common.device == Device::Cpu {
             true => vec![models::tile()?, models::photo()?],
             false => vec![common.load_model()?],
         };
-        Ok(Self { encoders: models.into_iter().map(|model| (model, set(Encoder::new(model)))).collect() })
+        let tune = tune.tune(&models)?;
+        let encoder = |model| (model, set(Encoder::new(model).tune(tune)));
+        Ok(Self { encoders: models.into_iter().map(encoder).collect() })
     }
 
     /// Whether a picture may be out of reach of these encoders, but not of the built-in model for photographs.

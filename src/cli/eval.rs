@@ -18,7 +18,7 @@ use aez_eval::{
 use clap::builder::PossibleValuesParser;
 
 use super::{
-    common::{Common, EffortArgs, LimitArgs},
+    common::{Common, EffortArgs, LimitArgs, TuneArgs},
     failure::{Failure, without_hint},
     jobs::{check_overwritten, pictures_of},
     output::{print_json, to_json, write_stdout},
@@ -54,6 +54,8 @@ pub struct Args {
     quality: Vec<u8>,
     #[command(flatten)]
     effort: EffortArgs,
+    #[command(flatten)]
+    tune: TuneArgs,
     /// Folder with published curves for the charts, in the file kodak_rd.json: {codec: {"bpp": [...], "psnr": [...]}}
     #[arg(long, value_name = "DIR", requires = "out")]
     anchors: Option<PathBuf>,
@@ -146,7 +148,8 @@ impl Args {
         }
         let model = common.load_model()?;
         let qualities = self.quality.iter().map(|&q| Quality::new(q)).collect::<Result<_, _>>()?;
-        Ok(Codecs { aez: Some(Sweep { model, qualities, effort: self.effort.effort }), others })
+        let tune = self.tune.tune(&[model])?;
+        Ok(Codecs { aez: Some(Sweep { model, qualities, effort: self.effort.effort, tune }), others })
     }
 
     /// A picture without metadata. Its alpha only decides which pixels count: all codecs encode the same opaque colours.

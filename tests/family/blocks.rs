@@ -11,7 +11,7 @@ use std::{
 
 use aez::{Error, Limits, Model, Picture, Quality, Result};
 use aez_core::{
-    codec::{Analysis, Codec, Payload, Settings},
+    codec::{Analysis, Codec, Payload, Settings, Tune},
     container::{Family, Header, ModelId},
     entropy::{Coder, Frequencies, decode_adaptive, encode_adaptive},
 };
@@ -102,7 +102,7 @@ impl Codec for Blocks {
         serde_json::json!({ "model_id": self.id.to_string() })
     }
 
-    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>> {
+    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>, _: Tune) -> Result<Box<dyn Analysis + 'a>> {
         Ok(Box::new(Averages { picture }))
     }
 

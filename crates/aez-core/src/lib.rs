@@ -46,7 +46,7 @@ pub mod symbols;
 pub mod testing;
 pub mod tiled;
 
-pub use codec::{Decoder, Encoder, PartialPicture};
+pub use codec::{Decoder, Encoder, PartialPicture, Tune};
 pub use error::{Error, LimitKind, Result};
 pub use limits::Limits;
 pub use model::Model;

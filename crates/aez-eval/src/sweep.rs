@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, time::Instant};
 
-use aez_core::{Decoder, Encoder, Model, Picture, Quality, Result};
+use aez_core::{Decoder, Encoder, Model, Picture, Quality, Result, Tune};
 
 use crate::{BlockBoundary, CODEC, Distortion, PictureResults, Row};
 
@@ -14,6 +14,8 @@ pub struct Sweep<'m> {
     pub qualities: Vec<Quality>,
     /// Effort of the encoder, 0 to 9, or `None` for the default of the model's family.
     pub effort: Option<u8>,
+    /// The measure of quality that the encoder aims at.
+    pub tune: Tune,
 }
 
 /// A picture that was encoded and decoded by some codec.
@@ -68,7 +70,7 @@ impl<'m> Sweep<'m> {
     /// A sweep over some qualities at the default effort.
     #[must_use]
     pub fn new(model: &'m Model, qualities: Vec<Quality>) -> Self {
-        Self { model, qualities, effort: None }
+        Self { model, qualities, effort: None, tune: Tune::Psnr }
     }
 
     /// Encodes and decodes a picture at each quality. The picture is analysed only once, but the time of that counts for each
@@ -77,7 +79,7 @@ impl<'m> Sweep<'m> {
     /// # Errors
     /// As for [`Encoder::encode`] and [`Decoder::decode`].
     pub fn run(&self, picture: &Picture) -> Result<SweepResult> {
-        let encoder = Encoder::new(self.model);
+        let encoder = Encoder::new(self.model).tune(self.tune);
         let encoder = self.effort.map_or(encoder, |effort| encoder.effort(effort));
         let decoder = Decoder::new(self.model);
         let coded = colours(picture)?;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Analysis, Payload, Settings};
+use super::{Analysis, Payload, Settings, Tune};
 use crate::{
     container::{Header, Metadata, Sections},
     error::{Error, Result},
@@ -26,6 +26,7 @@ use crate::{
 pub struct Encoder<'m> {
     model: &'m Model,
     settings: Settings,
+    tune: Tune,
     effort: Option<u8>,
     keep_metadata: bool,
     exact: bool,
@@ -36,7 +37,7 @@ impl<'m> Encoder<'m> {
     #[must_use]
     pub fn new(model: &'m Model) -> Self {
         let settings = Settings::new(Quality::default());
-        Self { model, settings, effort: None, keep_metadata: true, exact: false }
+        Self { model, settings, tune: Tune::Psnr, effort: None, keep_metadata: true, exact: false }
     }
 
     /// Sets the quality. Default [`Quality::REFERENCE`].
@@ -54,6 +55,13 @@ impl<'m> Encoder<'m> {
     #[must_use]
     pub fn effort(mut self, effort: u8) -> Self {
         self.effort = Some(effort.min(9));
+        self
+    }
+
+    /// Sets the measure of quality that the encoder aims at. Default [`Tune::Psnr`]. The tiled family knows no other.
+    #[must_use]
+    pub fn tune(mut self, tune: Tune) -> Self {
+        self.tune = tune;
         self
     }
 
@@ -87,7 +95,8 @@ impl<'m> Encoder<'m> {
     /// Encodes a picture.
     ///
     /// # Errors
-    /// [`Error::Misuse`] for a picture that is empty, inconsistent, or exceeds the format, and [`Error::Backend`].
+    /// [`Error::Misuse`] for a picture that is empty, inconsistent, or exceeds the format, and for a measure that the model's family cannot
+    /// encode for; [`Error::Backend`].
     pub fn encode(&self, picture: &Picture) -> Result<Vec<u8>> {
         self.analyse(picture)?.encode()
     }
@@ -109,7 +118,7 @@ impl<'m> Encoder<'m> {
         };
         let alpha = picture.alpha.as_deref().filter(|alpha| !is_opaque(alpha));
         let sections = Sections::pack(alpha, picture.width, metadata)?;
-        let analysis = self.model.codec().analyse(self.colours(picture)?)?;
+        let analysis = self.model.codec().analyse(self.colours(picture)?, self.tune)?;
         Ok(Analysed { encoder: *self, picture, sections, analysis })
     }
 

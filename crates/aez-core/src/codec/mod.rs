@@ -8,6 +8,7 @@
 //! [`Encoder`] and [`Decoder`] do what is common to all families: alpha and metadata, the container, limits, and the search for a
 //! target size or quality. A family implements [`Codec`] and [`Analysis`]: pixels to a payload, and back.
 
+mod bracket;
 mod decode;
 mod encode;
 mod rate_control;
@@ -53,8 +54,9 @@ pub trait Codec: Send + Sync {
     /// empty.
     ///
     /// # Errors
-    /// [`Error::Backend`] when the device that runs the network fails.
-    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>>;
+    /// [`Error::Misuse`] for a measure that the family cannot encode for, and [`Error::Backend`] when the device that runs the network
+    /// fails.
+    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>, tune: Tune) -> Result<Box<dyn Analysis + 'a>>;
 
     /// Number of bytes that [`Codec::decode`] holds at once, including the pixels that it returns.
     fn memory(&self, header: &Header) -> u64;
@@ -133,6 +135,17 @@ pub trait Analysis {
     fn unquantized(&self) -> Result<Option<Vec<u8>>> {
         Ok(None)
     }
+}
+
+/// The measure of quality that an encoder aims at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Tune {
+    /// The peak signal-to-noise ratio: all pixels count alike.
+    #[default]
+    Psnr,
+    /// Structural similarity, as people see it: pixels in busy places count less.
+    Ssim,
 }
 
 /// How a picture is encoded.

@@ -2,9 +2,7 @@
 //!
 //! The quality has a hundred steps. Between two of them the rate weight is the search variable.
 
-use std::cmp::Ordering;
-
-use super::{Analysed, Analysis, Encoder, Settings};
+use super::{Analysed, Analysis, Encoder, Settings, bracket::Bracket};
 use crate::{
     error::{Error, Result},
     limits::Limits,
@@ -15,8 +13,8 @@ use crate::{
 /// Upper bound of the rate weight above the encoder's own, below the lowest quality: nearly all symbols are then the ones that take the
 /// fewest bits.
 const MAX_RATE_WEIGHT: f32 = 640.0;
-/// Bisections between two qualities.
-const BISECTIONS: u32 = 12;
+/// Most settings that are tried between two qualities.
+const MAX_TRIED: u32 = 10;
 /// A search for a size ends when the file is smaller than the target by less than this part of it.
 const SIZE_TOLERANCE: u64 = 500;
 /// A search for a quality ends when the target is exceeded by less than this, in decibels.
@@ -73,7 +71,7 @@ fn fit(analysed: &Analysed<'_>, analysis: &dyn Analysis, target: u64) -> Result<
             best = Some((file, *settings));
         }
         let is_near = (target - target / SIZE_TOLERANCE..=target).contains(&len);
-        Ok(if is_near { Ordering::Equal } else { len.cmp(&target) })
+        Ok(if is_near { 0.0 } else { (len as f64 / target.max(1) as f64).ln() })
     })?;
     best.ok_or(Error::SizeUnreachable { target, smallest })
 }
@@ -100,57 +98,59 @@ fn reach(
             }
         }
         let is_near = (target..target + PSNR_TOLERANCE).contains(&reached);
-        Ok(if is_near { Ordering::Equal } else { reached.total_cmp(&target) })
+        Ok(if is_near { 0.0 } else { reached - target })
     });
     let found = searched.and_then(|()| best.ok_or(Error::PsnrUnreachable { target, best: highest }));
     (found, nearest)
 }
 
-/// Tries settings on both sides of the point where `compare` changes from less to greater, ever nearer to it, until it is equal.
+/// Tries settings on both sides of the point where `excess` changes its sign, ever nearer to it, until it is 0. It is negative where the
+/// file is too small or its picture is not good enough.
 fn search(
     analysed: &Analysed<'_>,
     analysis: &dyn Analysis,
-    mut compare: impl FnMut(&Settings) -> Result<Ordering>,
+    mut excess: impl FnMut(&Settings) -> Result<f64>,
 ) -> Result<()> {
     let own = analysed.settings();
-    // The lowest quality that is too high: 101 where none is.
-    let (mut too_low, mut too_high) = (0, 101);
-    while too_high - too_low > 1 {
-        let middle = (too_low + too_high) / 2;
-        match compare(&Settings { quality: Quality::new(middle)?, ..own })? {
-            Ordering::Less => too_low = middle,
-            Ordering::Equal => return Ok(()),
-            Ordering::Greater => too_high = middle,
+    let mut qualities = Bracket::new(0.0, 101.0);
+    while qualities.width() > 1.0 {
+        let quality = qualities.next_integer();
+        let found = excess(&Settings { quality: Quality::new(quality as u8)?, ..own })?;
+        if found == 0.0 {
+            return Ok(());
         }
+        qualities.narrow(quality, found);
     }
+    let (too_low, too_high) = (qualities.low() as u8, qualities.high() as u8);
     let quality = Quality::new(too_high.min(100))?;
     let most = if too_low == 0 { MAX_RATE_WEIGHT } else { analysis.max_rate_weight() };
     // From 0, the fewest bits, to 1, the encoder's own rate weight or, above quality 100, none.
-    let mut at = |position: f32| {
+    let mut at = |position: f64| {
+        let position = position as f32;
         let rate_weight = match too_high {
             101 => own.rate_weight * (1.0 - position),
             // The third power makes small steps near the encoder's own rate weight.
             _ => own.rate_weight + most * (1.0 - position).powi(3),
         };
-        compare(&Settings { quality, rate_weight })
+        excess(&Settings { quality, rate_weight })
     };
+    let mut positions = qualities.scaled_to(0.0, 1.0);
     // The end of the range that the qualities did not cover.
-    let end = match (too_low, too_high) {
-        (_, 101) => at(1.0)?,
-        (0, _) => at(0.0)?.reverse(),
-        _ => Ordering::Greater,
-    };
-    if end != Ordering::Greater {
-        return Ok(());
-    }
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..BISECTIONS {
-        let middle = (low + high) / 2.0;
-        match at(middle)? {
-            Ordering::Less => low = middle,
-            Ordering::Equal => return Ok(()),
-            Ordering::Greater => high = middle,
+    if too_high == 101 || too_low == 0 {
+        let end = if too_high == 101 { 1.0 } else { 0.0 };
+        let found = at(end)?;
+        if found == 0.0 || (found < 0.0) == (end == 1.0) {
+            return Ok(());
         }
+        positions.narrow(end, found);
+    }
+    for _ in 0..MAX_TRIED {
+        let position = positions.next();
+        let found = at(position)?;
+        if found == 0.0 {
+            break;
+        }
+        positions.narrow(position, found);
     }
     Ok(())
 }

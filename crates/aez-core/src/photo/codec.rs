@@ -1,6 +1,6 @@
 //! The photo family as a [`Codec`].
 
-use std::{borrow::Cow, cell::RefCell, cmp::Ordering};
+use std::borrow::Cow;
 
 use super::{
     coefficients,
@@ -13,13 +13,12 @@ use super::{
     target::Target,
 };
 use crate::{
-    codec::{Analysis, Codec, Payload, Settings},
+    codec::{Analysis, Codec, Payload, Settings, Tune},
     container::{Family, Header, ModelId},
     entropy::Coder,
     error::{Error, Result},
     limits::Limits,
     picture::Picture,
-    symbols::Quality,
 };
 
 /// The effort of an encoder that was given none.
@@ -40,16 +39,8 @@ fn work(effort: u8) -> Work {
     Work { steps: 16 + 16 * effort.pow(2), passes: (2 * effort).min(8) }
 }
 
-/// A search begins with as many steps as an encoder without it. For each further setting, this part of them suffices.
-const SEARCH_STEPS: usize = 6;
-/// The fewest such steps.
-const FEWEST_SEARCH_STEPS: usize = 8;
-/// Beyond this factor of lambda, a file is smaller than one of the next lower quality.
-const MAX_RATE_WEIGHT: f32 = 1.5;
-/// Number of settings whose latents a search keeps.
-const KEPT: usize = 3;
-/// The learning rate and the noise of these steps are those of the end of an optimization, after this part of it.
-const SEARCH_START: f32 = 0.6;
+/// More weight of the rate than this makes a file smaller than one of the next lower quality.
+const MAX_RATE_WEIGHT: f32 = 0.3;
 
 impl Codec for PhotoModel {
     fn family(&self) -> Family {
@@ -73,8 +64,8 @@ impl Codec for PhotoModel {
         DEFAULT_EFFORT
     }
 
-    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>> {
-        let target = Target::new(&picture)?;
+    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>, tune: Tune) -> Result<Box<dyn Analysis + 'a>> {
+        let target = Target::new(&picture)?.tuned(tune);
         Ok(Box::new(AnalysedPhoto { model: self, target, work: work(0) }))
     }
 
@@ -139,108 +130,45 @@ struct AnalysedPhoto<'a> {
 }
 
 impl AnalysedPhoto<'_> {
-    /// Optimizes latents for some settings, with their network: those of a pyramid, or those that were found for other settings.
-    fn fit(&self, settings: &Settings, network: &Network, found: Option<Found>) -> Found {
-        let steps = network.level_steps();
-        let integer = self.model.network(settings.quality).0;
+    /// The same picture, with the work of an effort.
+    fn with_effort(&self, effort: u8) -> Box<Self> {
+        Box::new(Self { model: self.model, target: self.target.clone(), work: work(effort) })
+    }
+
+    /// Optimizes latents and coefficients for some settings, with their network in floating point.
+    fn fit(&self, settings: &Settings, network: &Network) -> Point {
+        let (integer, steps) = (self.model.network(settings.quality).0, self.work.steps);
         let can_move = |coefficients: &[i32]| integer.can_move(coefficients);
-        let (start, schedule, count) = match found {
-            Some(found) => {
-                let count = (self.work.steps / SEARCH_STEPS).max(FEWEST_SEARCH_STEPS);
-                (found.rescaled(&steps), (Schedule::LONG, SEARCH_START), count)
-            }
-            None => {
-                let count = self.work.steps;
-                (initial(network, &self.target), (Schedule::new(count), 0.0), count)
-            }
-        };
-        let point = optimize(network, &self.target, start, schedule, count, &can_move);
-        let trained = self.model.trained_quality(settings.quality);
-        Found { point, steps, lambda: network.lambda(), trained }
-    }
-
-    /// The network in floating point for some settings.
-    fn network(&self, settings: &Settings) -> Result<Network> {
-        self.model.float_network(settings.quality, settings.rate_weight)
-    }
-
-    /// Codes what was found with `float`, the network in floating point.
-    fn code(&self, settings: &Settings, float: &Network, found: &Found) -> Result<Payload> {
-        let (network, multiplier) = self.model.network(settings.quality);
-        let (height, width) = (self.target.rows() as u32, self.target.columns() as u32);
-        let Point { latents, coefficients } = &found.point;
-        let coefficients = coefficients::coded(coefficients);
-        let moved = coefficients::moved(float, &coefficients);
-        let latents = decide(&moved, &self.target, latents, self.work.passes);
-        let (bytes, _) = network.encode(height, width, multiplier, &rounded(&latents), &coefficients)?;
-        Ok(Payload { coder: Coder::Range, bytes })
+        optimize(
+            network,
+            &self.target,
+            initial(network, &self.target),
+            Schedule::new(steps),
+            steps,
+            &can_move,
+        )
     }
 }
 
 impl Analysis for AnalysedPhoto<'_> {
     fn encode(&self, settings: &Settings) -> Result<Payload> {
-        let network = self.network(settings)?;
-        self.code(settings, &network, &self.fit(settings, &network, None))
+        let float = self.model.float_network(settings.quality, settings.rate_weight)?;
+        let (network, multiplier) = self.model.network(settings.quality);
+        let (height, width) = (self.target.rows() as u32, self.target.columns() as u32);
+        let Point { latents, coefficients } = self.fit(settings, &float);
+        let coefficients = coefficients::coded(&coefficients);
+        let moved = coefficients::moved(&float, &coefficients);
+        let latents = decide(&moved, &self.target, &latents, self.work.passes);
+        let (bytes, _) = network.encode(height, width, multiplier, &rounded(&latents), &coefficients)?;
+        Ok(Payload { coder: Coder::Range, bytes })
     }
 
     fn refine(&self, _: &Settings, effort: u8) -> Result<Option<Box<dyn Analysis + '_>>> {
-        let target = self.target.clone();
-        Ok(Some(Box::new(AnalysedPhoto { model: self.model, target, work: work(effort) })))
+        Ok(Some(self.with_effort(effort)))
     }
 
     fn for_search(&self, effort: u8) -> Option<Box<dyn Analysis + '_>> {
-        let photo = AnalysedPhoto { model: self.model, target: self.target.clone(), work: work(effort) };
-        Some(Box::new(SearchedPhoto { photo, found: RefCell::new(Vec::new()) }))
-    }
-}
-
-/// Latents with the steps of their levels, coefficients, and the network and lambda that they were found for.
-#[derive(Clone)]
-struct Found {
-    point: Point,
-    steps: Vec<f32>,
-    lambda: f32,
-    /// The quality that their network was trained for.
-    trained: Quality,
-}
-
-impl Found {
-    /// The same with latents in other steps.
-    fn rescaled(mut self, steps: &[f32]) -> Point {
-        for ((latents, from), to) in self.point.latents.iter_mut().zip(&self.steps).zip(steps) {
-            latents.iter_mut().for_each(|latent| *latent *= from / to);
-        }
-        self.point
-    }
-
-    /// How far another lambda is.
-    fn distance(&self, lambda: f32) -> f32 {
-        (self.lambda / lambda).ln().abs()
-    }
-}
-
-/// A picture in a search over settings: the latents for each begin with those for the nearest settings before.
-struct SearchedPhoto<'a> {
-    photo: AnalysedPhoto<'a>,
-    found: RefCell<Vec<Found>>,
-}
-
-impl Analysis for SearchedPhoto<'_> {
-    fn encode(&self, settings: &Settings) -> Result<Payload> {
-        let network = self.photo.network(settings)?;
-        let trained = self.photo.model.trained_quality(settings.quality);
-        let mut kept = self.found.borrow_mut();
-        // The latents and coefficients of another network mean something else.
-        kept.sort_by(|a, b| {
-            let key = |found: &Found| (found.trained != trained, found.distance(network.lambda()));
-            key(a).partial_cmp(&key(b)).unwrap_or(Ordering::Equal)
-        });
-        let nearest = kept.first().filter(|found| found.trained == trained).cloned();
-        let found = self.photo.fit(settings, &network, nearest);
-        let payload = self.photo.code(settings, &network, &found);
-        kept.truncate(KEPT - 1);
-        kept.push(found);
-        payload
+        Some(self.with_effort(effort))
     }
 
     fn max_rate_weight(&self) -> f32 {
@@ -299,14 +227,10 @@ mod tests {
         for (edge, is_large) in [(128, true), (127, false)] {
             let original = picture(edge, edge);
             let target = Target::new(&original).unwrap();
-            let photo = AnalysedPhoto { model: &photo, target, work: Work { steps: 9, passes: 1 } };
-            let searched = SearchedPhoto { photo, found: RefCell::new(Vec::new()) };
-            for q in [60, 30] {
-                searched.encode(&Settings::new(quality(q))).unwrap();
-            }
-            let found = searched.found.borrow();
-            let is_moved = |found: &Found| coefficients::coded(&found.point.coefficients) != [0, 0];
-            assert!(found.len() == 2 && found.iter().all(|found| is_moved(found) == is_large));
+            let analysed = AnalysedPhoto { model: &photo, target, work: Work { steps: 9, passes: 1 } };
+            let settings = Settings::new(quality(60));
+            let point = analysed.fit(&settings, &photo.float_network(settings.quality, 1.0).unwrap());
+            assert_eq!(coefficients::coded(&point.coefficients) != [0, 0], is_large);
             let file = Encoder::new(&model).quality(quality(60)).encode(&original).unwrap();
             let shown = Decoder::new(&model).decode(&file).unwrap();
             assert!(psnr(&original, &shown).unwrap() > 15.0);

@@ -150,7 +150,7 @@ mod tests {
         for (width, height) in [(64, 48), (33, 7), (1, 1)] {
             let target = Target::new(&picture(width, height)).unwrap();
             let latents =
-                optimize(&network, &target, initial(&network, &target), (Schedule::LONG, 0.0), 20, &|_| true)
+                optimize(&network, &target, initial(&network, &target), Schedule::LONG, 20, &|_| true)
                     .latents;
             let loss = |latents: &[Vec<f32>]| {
                 objective::measure(&network, &target, latents).0.loss(network.lambda())

@@ -46,20 +46,19 @@ pub(super) struct Point {
 #[must_use]
 pub fn fit(network: &Network, target: &Target, steps: usize) -> Fitted {
     let Point { latents, coefficients } =
-        optimize(network, target, initial(network, target), (Schedule::new(steps), 0.0), steps, &|_| true);
+        optimize(network, target, initial(network, target), Schedule::new(steps), steps, &|_| true);
     let coefficients = coefficients::coded(&coefficients);
     let (cost, _) = objective::measure(&coefficients::moved(network, &coefficients), target, &latents);
     let latents = rounded(&latents);
     Fitted { latents, coefficients, bits_per_pixel: cost.bits_per_pixel(), error: cost.error }
 }
 
-/// Optimizes latents and coefficients. The learning rate and the noise are those of `schedule` after a part of an optimization: from
-/// `done`, 0 to 1, to the end. Coefficients stop where `can_move` does not allow more, as weights of integers do.
+/// Optimizes latents and coefficients. Coefficients stop where `can_move` does not allow more, as weights of integers do.
 pub(super) fn optimize(
     network: &Network,
     target: &Target,
     start: Point,
-    (schedule, done): (Schedule, f32),
+    schedule: Schedule,
     steps: usize,
     can_move: &dyn Fn(&[i32]) -> bool,
 ) -> Point {
@@ -71,7 +70,7 @@ pub(super) fn optimize(
     let scratch = Scratch::default();
     let mut adams: Vec<Adam> = latents.iter().map(|level| Adam::new(level.len())).collect();
     for step in 0..steps {
-        let part = done + (1.0 - done) * step as f32 / steps as f32;
+        let part = step as f32 / steps as f32;
         let (rounded, slopes) = round(&latents, schedule.rounding(part), step as u32);
         let now = moved.as_ref().unwrap_or(network);
         let is_update = is_moved && step % STEPS_OF_COEFFICIENTS == 0;

@@ -20,6 +20,7 @@ mod integer;
 mod laplace;
 mod layers;
 mod linear;
+mod masking;
 mod model;
 mod network;
 mod objective;

@@ -175,18 +175,9 @@ impl PhotoModel {
     /// Never.
     #[must_use]
     pub fn network(&self, quality: Quality) -> (&IntegerNetwork, u32) {
-        let Entry { quality: trained, network, .. } = self.nearest(quality);
-        (network, multiplier(quality, *trained))
-    }
-
-    /// The quality that the network for a quality was trained for.
-    pub(super) fn trained_quality(&self, quality: Quality) -> Quality {
-        self.nearest(quality).quality
-    }
-
-    fn nearest(&self, quality: Quality) -> &Entry {
         let nearest = self.networks.iter().min_by_key(|entry| place(entry.quality).abs_diff(place(quality)));
-        nearest.expect("a model has a network")
+        let Entry { quality: trained, network, .. } = nearest.expect("a model has a network");
+        (network, multiplier(quality, *trained))
     }
 
     /// The same network in floating point, for a quality and a weight of the rate.

@@ -1,11 +1,13 @@
 //! The picture that latents should reproduce.
 
 use super::{
+    masking::mask,
     rows::{Rows, clear_row},
     scratch::{Lent, Scratch},
     synthesis::Grid,
 };
 use crate::{
+    codec::Tune,
     error::{Error, Result},
     nn::taps::vectorized,
     parallel::*,
@@ -23,10 +25,12 @@ const TO_RGB: [[f32; 3]; 3] = [[1.0, 0.0, 1.402], [1.0, -0.344_136, -0.714_136],
 pub struct Target {
     pub(super) planes: Rows,
     rgb: Vec<u8>,
+    /// The weight of the squared error of each pixel.
+    weights: Vec<f32>,
 }
 
 impl Target {
-    /// A target from a picture. Alpha is ignored.
+    /// A target from a picture. Errors of fully transparent pixels do not count.
     ///
     /// # Errors
     /// [`Error::Misuse`] for a picture that is empty or inconsistent.
@@ -43,7 +47,20 @@ impl Target {
                 }
             }
         }
-        Ok(Self { planes, rgb: picture.rgb.clone() })
+        let weights = match &picture.alpha {
+            Some(alpha) => alpha.iter().map(|&alpha| f32::from(u8::from(alpha > 0))).collect(),
+            None => vec![1.0; rows * columns],
+        };
+        Ok(Self { planes, rgb: picture.rgb.clone(), weights })
+    }
+
+    /// The same target, whose errors count as `tune` wants it.
+    #[must_use]
+    pub fn tuned(mut self, tune: Tune) -> Self {
+        if tune == Tune::Ssim {
+            mask(&self.planes, &mut self.weights);
+        }
+        self
     }
 
     /// Number of rows.
@@ -64,8 +81,8 @@ impl Target {
         self.rows() * self.columns()
     }
 
-    /// The sum of squared errors of a picture in luma and chroma, over red, green and blue in [0, 1], and half of its gradient, times
-    /// `weight`.
+    /// The weighted sum of squared errors of a picture in luma and chroma, over red, green and blue in [0, 1], and half of its gradient,
+    /// times `weight`.
     pub(super) fn error<'a>(&self, picture: &Rows, weight: f32, scratch: &'a Scratch) -> (f64, Lent<'a>) {
         let mut gradient = scratch.like(picture);
         let (columns, step, first, row_step) =
@@ -76,22 +93,23 @@ impl Target {
                 let [here, there] = [picture, &self.planes].map(|rows| rows.place(0, y as isize, 0));
                 let planes = [&picture.values[here..], &self.planes.values[there..]];
                 clear_row(row, step, columns);
-                row_error(planes, &mut row[first..], columns, step, weight)
+                row_error(planes, &self.weights[y * columns..][..columns], &mut row[first..], step, weight)
             })
             .collect();
         gradient.clear_ends();
         (errors.into_iter().map(f64::from).sum(), gradient)
     }
 
-    /// For each pixel, the squared error in red, green and blue, times `weight`.
+    /// For each pixel, the weighted squared error in red, green and blue, times `weight`.
     pub(super) fn error_map(&self, picture: &Rows, weight: f32) -> Vec<f32> {
         let mut map = vec![0.0; self.pixels()];
         map.par_chunks_mut(self.columns()).enumerate().for_each(|(y, row)| {
             let differences = [0, 1, 2].map(|colour| (picture.row(colour, y), self.planes.row(colour, y)));
-            for (x, to) in row.iter_mut().enumerate() {
+            let weights = &self.weights[y * self.columns()..];
+            for (x, (to, own)) in row.iter_mut().zip(weights).enumerate() {
                 let [luma, blue, red] = differences.map(|(now, wanted)| now[x] - wanted[x]);
                 let square = |row: [f32; 3]| (row[0] * luma + row[1] * blue + row[2] * red).powi(2);
-                *to = weight * TO_RGB.map(square).iter().sum::<f32>();
+                *to = weight * own * TO_RGB.map(square).iter().sum::<f32>();
             }
         });
         map
@@ -148,9 +166,9 @@ impl Target {
 }
 
 vectorized! {
-    /// The squared error of a row, whose planes are a step apart, and half of its weighted gradient.
-    fn row_error(planes: [&[f32]; 2], gradient: &mut [f32], columns: usize, step: usize, weight: f32) -> f32 {
-        let [picture, target] = planes;
+    /// The weighted squared error of a row, whose planes are a step apart, and half of its weighted gradient.
+    fn row_error(planes: [&[f32]; 2], weights: &[f32], gradient: &mut [f32], step: usize, weight: f32) -> f32 {
+        let ([picture, target], columns) = (planes, weights.len());
         let plane = |colour: usize| colour * step..colour * step + columns;
         let [a, b, c] = [0, 1, 2].map(|colour| (&picture[plane(colour)], &target[plane(colour)]));
         let (first, rest) = gradient.split_at_mut(step);
@@ -160,7 +178,8 @@ vectorized! {
         for x in 0..columns {
             let (luma, blue, red) = (a.0[x] - a.1[x], b.0[x] - b.1[x], c.0[x] - c.1[x]);
             let [r, g, b] = TO_RGB.map(|row| row[0] * luma + row[1] * blue + row[2] * red);
-            sums[x % 8] += r * r + g * g + b * b;
+            sums[x % 8] += weights[x] * (r * r + g * g + b * b);
+            let weight = weight * weights[x];
             let back =
                 |column: usize| weight * (TO_RGB[0][column] * r + TO_RGB[1][column] * g + TO_RGB[2][column] * b);
             (first[x], second[x], third[x]) = (back(0), back(1), back(2));

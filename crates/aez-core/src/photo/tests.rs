@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     coefficients,
     config::{Config, Level},
-    fit::{fit, initial},
+    fit::{fit, initial, nearest},
     integer::tests::trained,
     network::Network,
     objective,
@@ -14,7 +14,7 @@ use super::{
     target::Target,
     train::{Recipe, Trainer},
 };
-use crate::picture::Picture;
+use crate::{codec::Tune, picture::Picture};
 
 /// A network of three levels in which no weight is 0.
 pub(super) fn small_network() -> Network {
@@ -73,8 +73,10 @@ fn check(name: &str, derivative: f64, at: impl Fn(f32) -> f64) {
 
 #[test]
 fn gradients_are_those_of_the_loss() {
-    for (width, height) in [(12, 20), (37, 9), (5, 3)] {
-        let (network, target) = (small_network(), Target::new(&picture(width, height)).unwrap());
+    let plain =
+        [(12, 20), (37, 9), (5, 3)].map(|(width, height)| Target::new(&picture(width, height)).unwrap());
+    for target in plain.into_iter().chain([half_hidden(19, 14).tuned(Tune::Ssim)]) {
+        let network = small_network();
         let latents = latents(&network, &target);
         let mut weights = vec![0.0; network.parameters().len()];
         let scratch = Scratch::default();
@@ -106,6 +108,42 @@ fn gradients_are_those_of_the_loss() {
             });
         }
     }
+}
+
+/// A target of which all pixels on the right are transparent.
+fn half_hidden(width: u32, height: u32) -> Target {
+    let alpha = (0..width * height).map(|i| if i % width < width / 2 { 200 } else { 0 }).collect();
+    Target::new(&picture(width, height).with_alpha(Some(alpha))).unwrap()
+}
+
+#[test]
+fn all_sums_of_errors_have_the_same_weights() {
+    let network = small_network();
+    let targets = [Target::new(&picture(37, 21)).unwrap(), half_hidden(37, 21)];
+    for target in targets.into_iter().flat_map(|target| [target.clone(), target.tuned(Tune::Ssim)]) {
+        let latents = nearest(&latents(&network, &target));
+        let scratch = Scratch::default();
+        let (cost, _) = objective::gradient(&network, &target, &latents, None, &scratch);
+        let costs = objective::Costs::new(&network, &target, &latents, &scratch);
+        let total = cost.loss(network.lambda()) * cost.pixels as f64;
+        assert!((costs.total() / total - 1.0).abs() < 1e-4, "{} {total}", costs.total());
+    }
+}
+
+#[test]
+fn errors_of_transparent_pixels_do_not_count() {
+    let (network, target) = (small_network(), half_hidden(40, 24));
+    let other = Picture { rgb: picture(40, 24).rgb, ..picture(40, 24) };
+    let replaced =
+        other.rgb.chunks_exact(3 * 40).flat_map(|row| [&row[..3 * 20], &[7; 3 * 20]].concat()).collect();
+    let alpha = (0..40 * 24).map(|i| if i % 40 < 20 { 200 } else { 0 }).collect();
+    let hidden = Picture { rgb: replaced, ..other }.with_alpha(Some(alpha));
+    let hidden = Target::new(&hidden).unwrap();
+    let latents = latents(&network, &target);
+    assert_eq!(loss(&network, &target, &latents), loss(&network, &hidden, &latents));
+    assert!(
+        loss(&network, &target, &latents) < loss(&network, &Target::new(&picture(40, 24)).unwrap(), &latents)
+    );
 }
 
 #[test]

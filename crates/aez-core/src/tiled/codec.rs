@@ -7,10 +7,10 @@ use super::{
     refine::{self, Search},
 };
 use crate::{
-    codec::{Analysis, Codec, Payload, Settings},
+    codec::{Analysis, Codec, Payload, Settings, Tune},
     container::{Family, Header, ModelId},
     entropy::{self, Tables},
-    error::Result,
+    error::{Error, Result},
     limits::Limits,
     picture::Picture,
     symbols::{Latents, Symbols},
@@ -33,7 +33,12 @@ impl Codec for TiledModel {
         Some(self.tile() as u32)
     }
 
-    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>) -> Result<Box<dyn Analysis + 'a>> {
+    fn analyse<'a>(&'a self, picture: Cow<'a, Picture>, tune: Tune) -> Result<Box<dyn Analysis + 'a>> {
+        if tune != Tune::Psnr {
+            return Err(Error::Misuse(
+                "the tiled family can be tuned for PSNR only: the photo family also for SSIM".into(),
+            ));
+        }
         let latents = self.latents_of(&picture)?;
         Ok(Box::new(AnalysedTiles { model: self, picture, latents }))
     }
