@@ -4,6 +4,7 @@ All arithmetic of the decoder is on integers. Here they are held in tensors of f
 them exactly.
 """
 
+import json
 import math
 
 import numpy as np
@@ -249,7 +250,7 @@ class IntegerDecoder(Decoder):
         # The vertical direction first.
         x = rows.T @ full.view(-1, 3, EDGE, EDGE)
         x = shift_right(x, MATRIX_BITS + DEQUANTIZED_BITS - PIXEL_BITS)
-        picture = shift_right(x @ rows, MATRIX_BITS)
+        picture = limit(shift_right(x @ rows, MATRIX_BITS))
         t = t.double()
         x = F.pixel_unshuffle(picture, 2)
         n = len(x)
@@ -295,7 +296,8 @@ def limit(x):
 
 
 def store(path, prior, net):
-    save_file(convert(prior, net), path)
+    metadata = {"aez": json.dumps({"version": 1, "family": "preview"})}
+    save_file(convert(prior, net), path, metadata)
 
 
 def load(path):

@@ -10,12 +10,14 @@
 
 mod alpha;
 mod choose;
+mod cosine;
 mod opacity;
 mod shape;
 mod stream;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
+pub use self::cosine::PreviewModel;
 use self::{alpha::AlphaGrid, shape::Aspect, stream::Head};
 use crate::{
     codec::check_picture,
@@ -65,15 +67,20 @@ pub fn encode(model: &Model, picture: &Picture, bytes: usize) -> Result<String> 
             "a preview of {bytes} bytes is not between {MIN_BYTES} and {MAX_BYTES}"
         )));
     }
-    let model = tiled(model)?;
+    let kind = kind(model)?;
     check_picture(picture)?;
     let head = Head {
         aspect: Aspect::of(picture.width, picture.height)?,
         gray: picture.gray,
         alpha: AlphaGrid::of(picture, bytes / ALPHA_SHARE),
     };
-    let latents = model.latents_of(&tile(model, picture)?)?;
-    let coded = choose::encode(model, &head, &latents, bytes)?;
+    let coded = match kind {
+        Kind::Preview(model) => model.encode(&head, picture, bytes)?,
+        Kind::Tiled(model) => {
+            let latents = model.latents_of(&scaled(picture, model.tile() as u32)?)?;
+            choose::encode(model, &head, &latents, bytes)?
+        }
+    };
     Ok(BASE64_URL_SAFE_NO_PAD.encode(coded))
 }
 
@@ -85,9 +92,19 @@ pub fn encode(model: &Model, picture: &Picture, bytes: usize) -> Result<String> 
 /// [`Error::Limit`] or [`Error::Misuse`] for an impossible size, [`Error::Misuse`] for a model of another family;
 /// [`Error::Backend`].
 pub fn decode(model: &Model, text: &str, size: Option<(u32, u32)>, limits: &Limits) -> Result<Picture> {
-    let model = tiled(model)?;
-    let coded = parse(text)?;
-    let (head, quality, symbols) = stream::read(&coded, model)?;
+    match kind(model)? {
+        Kind::Preview(model) => model.decode(&parse(text)?, size, limits),
+        Kind::Tiled(model) => decode_tiled(model, &parse(text)?, size, limits),
+    }
+}
+
+fn decode_tiled(
+    model: &TiledModel,
+    coded: &[u8],
+    size: Option<(u32, u32)>,
+    limits: &Limits,
+) -> Result<Picture> {
+    let (head, quality, symbols) = stream::read_tiled(coded, model)?;
     let (width, height) = size.unwrap_or_else(|| head.aspect.fit(model.tile() as u32));
     check_size(width, height, limits)?;
     let latents = quantize::reconstruct(&symbols, &model.prior().at(quality))?;
@@ -98,19 +115,33 @@ pub fn decode(model: &Model, text: &str, size: Option<(u32, u32)>, limits: &Limi
     Ok(picture.with_alpha(alpha))
 }
 
-/// The quality and the symbols of a preview, decoded without the network.
+/// The quality and the symbols of a preview of the tiled family, decoded without the network.
 ///
 /// # Errors
-/// [`Error::Preview`] and [`Error::Misuse`] as for [`decode`].
+/// [`Error::Preview`] and [`Error::Misuse`] as for [`decode`]; [`Error::Misuse`] for a model of the preview family.
 pub fn symbols(model: &Model, text: &str) -> Result<(Quality, Symbols)> {
-    let (_, quality, symbols) = stream::read(&parse(text)?, tiled(model)?)?;
+    let Kind::Tiled(model) = kind(model)? else {
+        return Err(Error::Misuse(format!("model {} has no quality", model.id())));
+    };
+    let (_, quality, symbols) = stream::read_tiled(&parse(text)?, model)?;
     Ok((quality, symbols))
 }
 
-fn tiled(model: &Model) -> Result<&TiledModel> {
-    model.tiled().ok_or_else(|| {
-        Error::Misuse(format!("previews need a model of the tiled family, and {} is not one", model.id()))
-    })
+/// A model that has previews.
+enum Kind<'a> {
+    Tiled(&'a TiledModel),
+    Preview(&'a PreviewModel),
+}
+
+fn kind(model: &Model) -> Result<Kind<'_>> {
+    match (model.preview(), model.tiled()) {
+        (Some(model), _) => Ok(Kind::Preview(model)),
+        (_, Some(model)) => Ok(Kind::Tiled(model)),
+        _ => Err(Error::Misuse(format!(
+            "previews need a model of the preview or the tiled family, and {} is of neither",
+            model.id()
+        ))),
+    }
 }
 
 /// The bytes of a text.
@@ -132,9 +163,8 @@ fn check_size(width: u32, height: u32, limits: &Limits) -> Result<()> {
     limits.check_memory((u64::from(width) * u64::from(height)).saturating_mul(BYTES_PER_PIXEL))
 }
 
-/// The picture scaled to one tile, with other colours where nothing is visible.
-fn tile(model: &TiledModel, picture: &Picture) -> Result<Picture> {
-    let edge = model.tile() as u32;
+/// The picture scaled to a square, with other colours where nothing is visible.
+fn scaled(picture: &Picture, edge: u32) -> Result<Picture> {
     let scale = |picture: &Picture| resample::scale(picture, Filter::Lanczos3, edge, edge);
     match &picture.alpha {
         Some(_) => {
