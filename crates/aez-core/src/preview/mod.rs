@@ -6,7 +6,8 @@
 //! ```
 //!
 //! The whole picture is scaled to one tile of a model of the tiled family. Its aspect ratio is stored as well, and a coarse grid of
-//! opacities where it is not opaque. Everything is one string of the range coder.
+//! opacities where it is not opaque. Everything is one string of the range coder. A [`PreviewModel`] takes the place of tile and
+//! latents by a cosine transform, and is much smaller. The check of a text tells whether it belongs to a model.
 
 mod alpha;
 mod choose;
@@ -45,7 +46,7 @@ const ALPHA_SHARE: usize = 4;
 const BYTES_PER_PIXEL: u64 = 20;
 
 /// Encodes a picture as base64url text without padding of at most `bytes` bytes, from [`MIN_BYTES`] to [`MAX_BYTES`]. Only
-/// [`decode`] with the same model can read it, which must be of the tiled family.
+/// [`decode`] with the same model can read it, which must be of the preview or the tiled family.
 ///
 /// ```
 /// use aez_core::{Limits, Picture, preview};
@@ -85,7 +86,7 @@ pub fn encode(model: &Model, picture: &Picture, bytes: usize) -> Result<String> 
 }
 
 /// Decodes a preview to a picture of `size`, width and height in pixels. Without a size, the longer side is that of the model's tile,
-/// 96 pixels for the usual models. The picture has an alpha plane where the original was not opaque.
+/// 96 pixels for the usual models and those of the preview family. The picture has an alpha plane where the original was not opaque.
 ///
 /// # Errors
 /// [`Error::Preview`] for text that [`encode`] does not produce with this model, except for one in 256 random texts;

@@ -7,6 +7,7 @@ use super::{
     network::{Network, Trace, input, shuffled_place},
     planes::{Grid, Planes},
 };
+use crate::nn::taps::vectorized;
 
 impl Network {
     /// The gradient of half the sum of squared differences between the decoded pixels and `target`, with respect to the pixels before the
@@ -60,6 +61,12 @@ fn sum(to: &mut Planes<f32>, other: &Planes<f32>) {
     to.values.iter_mut().zip(&other.values).for_each(|(sum, x)| *sum += x);
 }
 
+vectorized! {
+    fn add_products(sums: &mut [f32], values: &[f32], factor: f32) {
+        sums.iter_mut().zip(values).for_each(|(sum, &x)| *sum += factor * x);
+    }
+}
+
 impl Layer {
     /// The gradient with respect to the inputs, from that with respect to the outputs.
     fn backward(&self, output: &Planes<f32>) -> Planes<f32> {
@@ -78,8 +85,7 @@ impl Layer {
             for (plane, weights) in planes.zip(weights.chunks_exact(offsets.len())) {
                 for (&offset, &weight) in offsets.iter().zip(weights) {
                     let weight = f32::from(weight) * unit;
-                    let sums = &mut plane[offset..][..grid.len()];
-                    sums.iter_mut().zip(gradient).for_each(|(sum, &x)| *sum += weight * x);
+                    add_products(&mut plane[offset..][..grid.len()], gradient, weight);
                 }
             }
         }
