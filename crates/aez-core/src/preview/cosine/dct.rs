@@ -68,7 +68,7 @@ pub fn basis(frequency: usize, pixel: usize) -> i16 {
 }
 
 /// The inverse cosine transform.
-pub fn invert(coefficients: &Coefficients) -> Pixels {
+pub fn invert(coefficients: &[i32]) -> Pixels {
     let rows: Vec<[i64; EDGE]> =
         (0..EDGE).map(|k| std::array::from_fn(|pixel| basis(k, pixel).into())).collect();
     let mut pixels = Vec::with_capacity(3 * AREA);

@@ -2,7 +2,7 @@
 
 use super::{
     EDGE,
-    dct::{AREA, Pixels, Step},
+    dct::{AREA, Step},
     layer::{Layer, Plan},
     network::{Network, Trace, input, shuffled_place},
     planes::{Grid, Planes},
@@ -12,7 +12,7 @@ use crate::nn::taps::vectorized;
 impl Network {
     /// The gradient of half the sum of squared differences between the decoded pixels and `target`, with respect to the pixels before the
     /// network, all in 1/4096.
-    pub fn gradient(&self, pixels: &Pixels, step: Step, target: &[f32]) -> Vec<f32> {
+    pub fn gradient(&self, pixels: &[i16], step: Step, target: &[f32]) -> Vec<f32> {
         let trace = self.trace(&input(pixels, step), step);
         let difference = |at: usize| {
             let (channel, y, x) = shuffled_place(at);

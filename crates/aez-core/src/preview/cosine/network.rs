@@ -2,7 +2,7 @@
 
 use super::{
     EDGE,
-    dct::{AREA, Pixels, Step},
+    dct::{AREA, Step},
     file::Tensors,
     layer::{Layer, Plan, constants, plan},
     planes::{Grid, Planes},
@@ -55,7 +55,7 @@ impl Network {
     }
 
     /// The pixels with what the network adds, in 1/4096.
-    pub fn run(&self, pixels: &Pixels, step: Step) -> Vec<i32> {
+    pub fn run(&self, pixels: &[i16], step: Step) -> Vec<i32> {
         let added = self.trace(&input(pixels, step), step).added;
         let add = |(at, &pixel): (usize, &i16)| {
             let (channel, y, x) = shuffled_place(at);
@@ -105,7 +105,7 @@ pub fn shuffled_place(at: usize) -> (usize, usize, usize) {
 }
 
 /// The channels of the first layer: 2x2 pixels of each channel, and constant ones.
-pub fn input(pixels: &Pixels, step: Step) -> Planes {
+pub fn input(pixels: &[i16], step: Step) -> Planes {
     let constants = constants(Grid::FINE, step);
     Planes::from_fn(Grid::FINE, PIXELS + CONSTANT, |c, y, x| match c.checked_sub(PIXELS) {
         Some(kind) => constants[kind](y, x),

@@ -106,7 +106,7 @@ fn the_gradient_is_that_of_the_error() {
     let target = target::Target::new(&MODEL, &picture);
     let step = Step::at(5);
     let pixels: Pixels = target.pixels.iter().map(|x| (x / 256.0).round() as i16 * 256).collect();
-    let error = |pixels: &Pixels| -> f64 {
+    let error = |pixels: &[i16]| -> f64 {
         let decoded = MODEL.network.run(pixels, step);
         decoded.iter().zip(&target.pixels).map(|(&x, y)| (f64::from(x) - f64::from(*y)).powi(2)).sum::<f64>()
             / 2.0
