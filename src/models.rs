@@ -28,9 +28,15 @@ static PHOTO: BuiltIn = BuiltIn {
     variable: "AEZ_BUILTIN_PHOTO_MODEL",
     loaded: OnceLock::new(),
 };
+static PREVIEW: BuiltIn = BuiltIn {
+    name: NAMES[2],
+    bytes: include_bytes!(env!("AEZ_BUILTIN_PREVIEW_MODEL")),
+    variable: "AEZ_BUILTIN_PREVIEW_MODEL",
+    loaded: OnceLock::new(),
+};
 
 /// The names of the built-in models.
-pub const NAMES: [&str; 2] = ["tile", "photo"];
+pub const NAMES: [&str; 3] = ["tile", "photo", "preview"];
 
 /// The built-in model `tile`: the paper's autoencoder, for pictures of 20 to 150 bytes. It is loaded when it is first used.
 ///
@@ -47,6 +53,15 @@ pub fn tile() -> Result<&'static Model> {
 /// As for [`tile`].
 pub fn photo() -> Result<&'static Model> {
     PHOTO.get()
+}
+
+/// The built-in model `preview`, for [previews](crate::preview) only: small, and decoded to the same pixels on every machine. It is
+/// loaded when it is first used.
+///
+/// # Errors
+/// As for [`tile`].
+pub fn preview() -> Result<&'static Model> {
+    PREVIEW.get()
 }
 
 /// The built-in model of the family that an AEZ file belongs to. Whether the file was encoded with this very model, the decoder checks.
@@ -94,7 +109,7 @@ pub fn load(path: &Path) -> Result<Model> {
 }
 
 fn built_in(name: &Path) -> Option<&'static BuiltIn> {
-    [&TILE, &PHOTO].into_iter().find(|model| name.to_str() == Some(model.name))
+    [&TILE, &PHOTO, &PREVIEW].into_iter().find(|model| name.to_str() == Some(model.name))
 }
 
 impl BuiltIn {

@@ -192,6 +192,21 @@ fn previews_are_encoded_and_decoded() {
 }
 
 #[test]
+fn the_model_for_previews_makes_no_files() {
+    let folder = TestFolder::with_built_in_models();
+    folder.draw("a.png", 120, 80);
+    let model = ["--model", "preview"];
+    let text = String::from_utf8(folder.run(&[&["preview", "a.png", "--bytes", "21"], &model[..]].concat()))
+        .unwrap();
+    let text = text.trim_end();
+    assert!(text.len() <= 28, "{text}");
+    folder.run(&[&["preview", "--decode", text, "out.png"], &model[..]].concat());
+    assert_eq!(folder.size("out.png"), (96, 64));
+    let compress = folder.aez(&[&["compress", "a.png"], &model[..]].concat()).assert().failure();
+    compress.stderr(contains("for previews and not for files"));
+}
+
+#[test]
 fn info_accounts_for_every_byte_of_a_file() {
     let folder = folder();
     folder.run(&["compress", "a.png", "-q", "40"]);

@@ -23,7 +23,7 @@ const AUTO: &str = "auto";
 #[derive(Args, Default)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
-    /// Model to use: the name of a built-in model (tile, photo) or the path of a model file, or auto: the built-in model with the
+    /// Model to use: the name of a built-in model (tile, photo, preview) or the path of a model file, or auto: the built-in model with the
     /// smaller file for each picture
     /// [default: tile for encoding, that of the file's family for decoding]
     #[arg(long, global = true, value_name = "NAME|PATH")]

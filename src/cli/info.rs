@@ -16,7 +16,7 @@ use super::{
 /// Show the contents of an .aez file or of a model
 #[derive(clap::Args)]
 pub struct Args {
-    /// An .aez file, a model file, the name of a built-in model (tile, photo), or `-` for standard input
+    /// An .aez file, a model file, the name of a built-in model (tile, photo, preview), or `-` for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Print JSON

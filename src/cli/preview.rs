@@ -44,7 +44,7 @@ pub struct Args {
     /// Decode this text to a picture; `-` reads the text from standard input
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     decode: Option<String>,
-    /// Size of the decoded picture in pixels [default: the text's aspect ratio, with the longer side of one tile]
+    /// Size of the decoded picture in pixels [default: the text's aspect ratio, with the longer side of one tile, or of 96 pixels]
     #[arg(long, value_name = "WxH", value_parser = size, requires = "decode")]
     size: Option<(u32, u32)>,
     #[command(flatten)]

@@ -5,6 +5,7 @@ use crate::{
     container::{Family, ModelId},
     error::Result,
     photo::PhotoModel,
+    preview::PreviewModel,
     tiled::TiledModel,
 };
 
@@ -16,6 +17,7 @@ pub struct Model {
 enum Kind {
     Tiled(Box<TiledModel>),
     Photo(Box<PhotoModel>),
+    Preview(Box<PreviewModel>),
     Custom(Box<dyn Codec>),
 }
 
@@ -28,6 +30,9 @@ impl Model {
         if PhotoModel::is_family_of(&bytes) {
             return PhotoModel::from_bytes(&bytes).map(Self::from);
         }
+        if PreviewModel::is_family_of(&bytes) {
+            return PreviewModel::from_bytes(&bytes).map(Self::from);
+        }
         TiledModel::from_bytes(bytes).map(Self::from)
     }
 
@@ -38,6 +43,9 @@ impl Model {
     pub fn from_static(bytes: &'static [u8]) -> Result<Self> {
         if PhotoModel::is_family_of(bytes) {
             return PhotoModel::from_bytes(bytes).map(Self::from);
+        }
+        if PreviewModel::is_family_of(bytes) {
+            return PreviewModel::from_bytes(bytes).map(Self::from);
         }
         TiledModel::from_static(bytes).map(Self::from)
     }
@@ -77,6 +85,7 @@ impl Model {
         match &self.kind {
             Kind::Tiled(model) => model.as_ref(),
             Kind::Photo(model) => model.as_ref(),
+            Kind::Preview(model) => model.as_ref(),
             Kind::Custom(codec) => codec.as_ref(),
         }
     }
@@ -95,6 +104,15 @@ impl Model {
     pub fn into_tiled(self) -> Option<TiledModel> {
         match self.kind {
             Kind::Tiled(model) => Some(*model),
+            _ => None,
+        }
+    }
+
+    /// The model as one of the preview family, if it is.
+    #[must_use]
+    pub(crate) fn preview(&self) -> Option<&PreviewModel> {
+        match &self.kind {
+            Kind::Preview(model) => Some(model),
             _ => None,
         }
     }
@@ -118,5 +136,11 @@ impl From<TiledModel> for Model {
 impl From<PhotoModel> for Model {
     fn from(model: PhotoModel) -> Self {
         Self { kind: Kind::Photo(Box::new(model)) }
+    }
+}
+
+impl From<PreviewModel> for Model {
+    fn from(model: PreviewModel) -> Self {
+        Self { kind: Kind::Preview(Box::new(model)) }
     }
 }

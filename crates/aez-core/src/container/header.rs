@@ -44,7 +44,7 @@ impl FromStr for ModelId {
     }
 }
 
-/// The family of codecs that a model belongs to, from 0 to 3. It defines what the payload of a file means.
+/// The family of codecs that a model belongs to, from 0 to 3 in files. It defines what the payload of a file means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Family(u8);
 
@@ -53,6 +53,8 @@ impl Family {
     pub const TILED: Self = Self(0);
     /// Photographs, as pyramids of latents.
     pub const PHOTO: Self = Self(3);
+    /// Models of previews, which are texts: no file has this family.
+    pub const PREVIEW: Self = Self(4);
 
     /// A family by its number.
     ///
@@ -65,7 +67,7 @@ impl Family {
         }
     }
 
-    /// The number, from 0 to 3.
+    /// The number, from 0 to 3 in files.
     #[must_use]
     pub fn number(self) -> u8 {
         self.0
@@ -77,6 +79,7 @@ impl Family {
         match self {
             Self::TILED => Some("tiled"),
             Self::PHOTO => Some("photo"),
+            Self::PREVIEW => Some("preview"),
             _ => None,
         }
     }

@@ -90,6 +90,11 @@ impl RangeEncoder {
         }
     }
 
+    /// Number of bits that the coded symbols take.
+    pub(crate) fn bits(&self) -> f32 {
+        (8 * self.bytes.len() + 64) as f32 - (self.range as f32).log2()
+    }
+
     /// The coded bytes: the shortest string that denotes a point of the interval.
     #[must_use]
     pub fn finish(mut self) -> Vec<u8> {

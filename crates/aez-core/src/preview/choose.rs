@@ -108,7 +108,7 @@ fn pass_check(
         chosen(set).for_each(|change| values[change.channel] = change.symbol);
         let symbols = Symbols::new(candidate.symbols.shape(), values)?;
         let bytes = finish(stream::begin(head, candidate.quality), &symbols, &candidate.tables);
-        if bytes.len() <= max && stream::check(&bytes, model) {
+        if bytes.len() <= max && stream::check(&bytes, model.id()) {
             return Ok(Some(bytes));
         }
     }

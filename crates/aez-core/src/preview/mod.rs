@@ -6,16 +6,19 @@
 //! ```
 //!
 //! The whole picture is scaled to one tile of a model of the tiled family. Its aspect ratio is stored as well, and a coarse grid of
-//! opacities where it is not opaque. Everything is one string of the range coder.
+//! opacities where it is not opaque. Everything is one string of the range coder. A [`PreviewModel`] takes the place of tile and
+//! latents by a cosine transform, and is much smaller. The check of a text tells whether it belongs to a model.
 
 mod alpha;
 mod choose;
+mod cosine;
 mod opacity;
 mod shape;
 mod stream;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
+pub use self::cosine::PreviewModel;
 use self::{alpha::AlphaGrid, shape::Aspect, stream::Head};
 use crate::{
     codec::check_picture,
@@ -43,7 +46,7 @@ const ALPHA_SHARE: usize = 4;
 const BYTES_PER_PIXEL: u64 = 20;
 
 /// Encodes a picture as base64url text without padding of at most `bytes` bytes, from [`MIN_BYTES`] to [`MAX_BYTES`]. Only
-/// [`decode`] with the same model can read it, which must be of the tiled family.
+/// [`decode`] with the same model can read it, which must be of the preview or the tiled family.
 ///
 /// ```
 /// use aez_core::{Limits, Picture, preview};
@@ -65,29 +68,44 @@ pub fn encode(model: &Model, picture: &Picture, bytes: usize) -> Result<String> 
             "a preview of {bytes} bytes is not between {MIN_BYTES} and {MAX_BYTES}"
         )));
     }
-    let model = tiled(model)?;
+    let kind = kind(model)?;
     check_picture(picture)?;
     let head = Head {
         aspect: Aspect::of(picture.width, picture.height)?,
         gray: picture.gray,
         alpha: AlphaGrid::of(picture, bytes / ALPHA_SHARE),
     };
-    let latents = model.latents_of(&tile(model, picture)?)?;
-    let coded = choose::encode(model, &head, &latents, bytes)?;
+    let coded = match kind {
+        Kind::Preview(model) => model.encode(&head, picture, bytes)?,
+        Kind::Tiled(model) => {
+            let latents = model.latents_of(&scaled(picture, model.tile() as u32)?)?;
+            choose::encode(model, &head, &latents, bytes)?
+        }
+    };
     Ok(BASE64_URL_SAFE_NO_PAD.encode(coded))
 }
 
 /// Decodes a preview to a picture of `size`, width and height in pixels. Without a size, the longer side is that of the model's tile,
-/// 96 pixels for the usual models. The picture has an alpha plane where the original was not opaque.
+/// 96 pixels for the usual models and those of the preview family. The picture has an alpha plane where the original was not opaque.
 ///
 /// # Errors
 /// [`Error::Preview`] for text that [`encode`] does not produce with this model, except for one in 256 random texts;
 /// [`Error::Limit`] or [`Error::Misuse`] for an impossible size, [`Error::Misuse`] for a model of another family;
 /// [`Error::Backend`].
 pub fn decode(model: &Model, text: &str, size: Option<(u32, u32)>, limits: &Limits) -> Result<Picture> {
-    let model = tiled(model)?;
-    let coded = parse(text)?;
-    let (head, quality, symbols) = stream::read(&coded, model)?;
+    match kind(model)? {
+        Kind::Preview(model) => model.decode(&parse(text)?, size, limits),
+        Kind::Tiled(model) => decode_tiled(model, &parse(text)?, size, limits),
+    }
+}
+
+fn decode_tiled(
+    model: &TiledModel,
+    coded: &[u8],
+    size: Option<(u32, u32)>,
+    limits: &Limits,
+) -> Result<Picture> {
+    let (head, quality, symbols) = stream::read_tiled(coded, model)?;
     let (width, height) = size.unwrap_or_else(|| head.aspect.fit(model.tile() as u32));
     check_size(width, height, limits)?;
     let latents = quantize::reconstruct(&symbols, &model.prior().at(quality))?;
@@ -98,19 +116,33 @@ pub fn decode(model: &Model, text: &str, size: Option<(u32, u32)>, limits: &Limi
     Ok(picture.with_alpha(alpha))
 }
 
-/// The quality and the symbols of a preview, decoded without the network.
+/// The quality and the symbols of a preview of the tiled family, decoded without the network.
 ///
 /// # Errors
-/// [`Error::Preview`] and [`Error::Misuse`] as for [`decode`].
+/// [`Error::Preview`] and [`Error::Misuse`] as for [`decode`]; [`Error::Misuse`] for a model of the preview family.
 pub fn symbols(model: &Model, text: &str) -> Result<(Quality, Symbols)> {
-    let (_, quality, symbols) = stream::read(&parse(text)?, tiled(model)?)?;
+    let Kind::Tiled(model) = kind(model)? else {
+        return Err(Error::Misuse(format!("model {} has no quality", model.id())));
+    };
+    let (_, quality, symbols) = stream::read_tiled(&parse(text)?, model)?;
     Ok((quality, symbols))
 }
 
-fn tiled(model: &Model) -> Result<&TiledModel> {
-    model.tiled().ok_or_else(|| {
-        Error::Misuse(format!("previews need a model of the tiled family, and {} is not one", model.id()))
-    })
+/// A model that has previews.
+enum Kind<'a> {
+    Tiled(&'a TiledModel),
+    Preview(&'a PreviewModel),
+}
+
+fn kind(model: &Model) -> Result<Kind<'_>> {
+    match (model.preview(), model.tiled()) {
+        (Some(model), _) => Ok(Kind::Preview(model)),
+        (_, Some(model)) => Ok(Kind::Tiled(model)),
+        _ => Err(Error::Misuse(format!(
+            "previews need a model of the preview or the tiled family, and {} is of neither",
+            model.id()
+        ))),
+    }
 }
 
 /// The bytes of a text.
@@ -132,9 +164,8 @@ fn check_size(width: u32, height: u32, limits: &Limits) -> Result<()> {
     limits.check_memory((u64::from(width) * u64::from(height)).saturating_mul(BYTES_PER_PIXEL))
 }
 
-/// The picture scaled to one tile, with other colours where nothing is visible.
-fn tile(model: &TiledModel, picture: &Picture) -> Result<Picture> {
-    let edge = model.tile() as u32;
+/// The picture scaled to a square, with other colours where nothing is visible.
+fn scaled(picture: &Picture, edge: u32) -> Result<Picture> {
     let scale = |picture: &Picture| resample::scale(picture, Filter::Lanczos3, edge, edge);
     match &picture.alpha {
         Some(_) => {

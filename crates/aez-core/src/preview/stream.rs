@@ -2,6 +2,7 @@
 
 use super::{MAX_BYTES, alpha::AlphaGrid, shape::Aspect};
 use crate::{
+    container::ModelId,
     entropy::{Frequencies, RangeDecoder, RangeEncoder},
     error::{Error, Result},
     symbols::{Quality, Shape, Symbols},
@@ -21,52 +22,74 @@ pub struct Head {
     pub alpha: Option<AlphaGrid>,
 }
 
+impl Head {
+    /// Codes the content.
+    pub fn write(&self, encoder: &mut RangeEncoder) {
+        self.aspect.write(encoder);
+        encoder.put(self.gray.into(), &rare());
+        encoder.put(self.alpha.is_some().into(), &rare());
+        if let Some(alpha) = &self.alpha {
+            alpha.write(encoder);
+        }
+    }
+
+    fn read(decoder: &mut RangeDecoder<'_>) -> Result<Self> {
+        let aspect = Aspect::read(decoder)?;
+        let mut flag = || Ok::<_, Error>(decoder.take(&rare())? == 1);
+        let (gray, has_alpha) = (flag()?, flag()?);
+        let alpha = has_alpha.then(|| AlphaGrid::read(decoder)).transpose()?;
+        Ok(Self { aspect, gray, alpha })
+    }
+}
+
 /// The qualities that a preview can have, from the lowest.
 pub fn qualities() -> impl Iterator<Item = Quality> {
     (1..=100 / QUALITY_STEP).filter_map(|index| Quality::new(index * QUALITY_STEP).ok())
 }
 
-/// An encoder after the head of a preview; the symbols follow.
+/// An encoder after the head and the quality of a preview of the tiled family; the symbols follow.
 pub fn begin(head: &Head, quality: Quality) -> RangeEncoder {
     let mut encoder = RangeEncoder::new();
-    head.aspect.write(&mut encoder);
-    encoder.put(head.gray.into(), &rare());
-    encoder.put(head.alpha.is_some().into(), &rare());
-    if let Some(alpha) = &head.alpha {
-        alpha.write(&mut encoder);
-    }
+    head.write(&mut encoder);
     encoder.put((quality.get() / QUALITY_STEP).into(), &quality_frequencies());
     encoder
 }
 
-/// Decodes the bytes of a preview.
-pub fn read(bytes: &[u8], model: &TiledModel) -> Result<(Head, Quality, Symbols)> {
+/// Decodes the bytes of a preview of the tiled family.
+pub fn read_tiled(bytes: &[u8], model: &TiledModel) -> Result<(Head, Quality, Symbols)> {
+    let (head, (quality, symbols)) = read(bytes, model.id(), |decoder, _| {
+        let quality = Quality::new(decoder.take(&quality_frequencies())? as u8 * QUALITY_STEP)?;
+        let shape = Shape { rows: 1, columns: 1, channels: model.latents() as u32 };
+        Ok((quality, decoder.take_symbols(shape, &model.prior().at(quality))?))
+    })?;
+    Ok((head, quality, symbols))
+}
+
+/// Decodes the bytes of a preview: checks them, and decodes the head and then `content`.
+pub fn read<T>(
+    bytes: &[u8],
+    model: ModelId,
+    content: impl FnOnce(&mut RangeDecoder<'_>, &Head) -> Result<T>,
+) -> Result<(Head, T)> {
     if bytes.len() > MAX_BYTES {
         return Err(Error::Preview(format!("it has {} bytes, more than {MAX_BYTES}", bytes.len())));
     }
     if !check(bytes, model) {
         return Err(Error::Preview(format!(
-            "its check fails for model {}: it is damaged, or was made with another model",
-            model.id()
+            "its check fails for model {model}: it is damaged, or was made with another model"
         )));
     }
-    read_checked(bytes, model).map_err(|error| match error {
+    let read_checked = || {
+        let mut decoder = RangeDecoder::new(bytes);
+        let head = Head::read(&mut decoder)?;
+        let content = content(&mut decoder, &head)?;
+        decoder.finish()?;
+        Ok((head, content))
+    };
+    read_checked().map_err(|error| match error {
         Error::Damaged(what) => Error::Preview(what),
         other => other,
     })
-}
-
-fn read_checked(bytes: &[u8], model: &TiledModel) -> Result<(Head, Quality, Symbols)> {
-    let mut decoder = RangeDecoder::new(bytes);
-    let aspect = Aspect::read(&mut decoder)?;
-    let mut flag = || Ok::<_, Error>(decoder.take(&rare())? == 1);
-    let (gray, has_alpha) = (flag()?, flag()?);
-    let alpha = has_alpha.then(|| AlphaGrid::read(&mut decoder)).transpose()?;
-    let quality = Quality::new(decoder.take(&quality_frequencies())? as u8 * QUALITY_STEP)?;
-    let shape = Shape { rows: 1, columns: 1, channels: model.latents() as u32 };
-    let symbols = decoder.take_symbols(shape, &model.prior().at(quality))?;
-    decoder.finish()?;
-    Ok((Head { aspect, gray, alpha }, quality, symbols))
 }
 
 fn rare() -> Frequencies {
@@ -80,8 +103,8 @@ fn quality_frequencies() -> Frequencies {
 
 /// Whether the CRC-8 of the model's id and the bytes is zero. The encoder achieves that by its choice among nearly equal symbols, so
 /// that the check takes no bytes.
-pub fn check(bytes: &[u8], model: &TiledModel) -> bool {
-    !bytes.is_empty() && crc8(model.id().0.iter().chain(bytes)) == 0
+pub fn check(bytes: &[u8], model: ModelId) -> bool {
+    !bytes.is_empty() && crc8(model.0.iter().chain(bytes)) == 0
 }
 
 /// CRC-8/SMBUS: polynomial 0x07, most significant bit first, initial value 0. It detects every error within 8 consecutive bits, and

@@ -155,7 +155,7 @@ fn the_text_of_another_model_is_an_error() {
 #[test]
 fn the_head_of_a_text_is_decoded() {
     let text = encode(&MODEL, &smooth(60, 40), 16).unwrap();
-    let (head, _, symbols) = stream::read(&parse(&text).unwrap(), MODEL.tiled().unwrap()).unwrap();
+    let (head, _, symbols) = stream::read_tiled(&parse(&text).unwrap(), MODEL.tiled().unwrap()).unwrap();
     assert_eq!((head.aspect.fit(3000), head.gray, head.alpha), ((3000, 2002), false, None));
     assert_eq!(symbols.values().len(), 12);
 }
@@ -177,7 +177,7 @@ proptest! {
         let last = bytes.len() - 1;
         bytes[last] = (0..=255).find(|&byte| {
             bytes[last] = byte;
-            stream::check(&bytes, MODEL.tiled().unwrap())
+            stream::check(&bytes, MODEL.id())
         }).unwrap();
         let text = BASE64_URL_SAFE_NO_PAD.encode(&bytes);
         match decode(&MODEL, &text, None, &Limits::default()) {

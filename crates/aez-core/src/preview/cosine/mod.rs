@@ -1,0 +1,118 @@
+//! The model of previews: a cosine transform, a prior that adapts to the coefficients, and a small network. All of the decoder is integer
+//! arithmetic, so that every machine shows the same pixels.
+//!
+//! ```text
+//! symbols ─ dequantization ─> coefficients ─ inverse cosine transform ─> 48x48 pixels ─ + network ─> 48x48 pixels
+//! ```
+//!
+//! Colours are in an orthonormal space of three channels, of which the first is gray.
+
+mod choose;
+mod codec;
+mod dct;
+mod file;
+mod gradient;
+mod layer;
+mod network;
+mod planes;
+mod prior;
+mod quantize;
+mod stream;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use self::{
+    dct::{AREA, Coefficients, Step},
+    network::Network,
+    prior::{Coded, Prior, SCALES},
+};
+use crate::{
+    container::ModelId,
+    error::Result,
+    limits::Limits,
+    picture::{
+        Picture,
+        resample::{self, Filter},
+    },
+};
+
+/// Width and height of the picture that is coded, in pixels.
+pub const EDGE: usize = 48;
+/// Number of coefficients that are coded.
+const COUNT: usize = 576;
+/// Fractional bits of the reductions of magnitudes.
+const SHRINK_BITS: u32 = 6;
+
+/// A model of previews.
+pub struct PreviewModel {
+    id: ModelId,
+    /// For each coefficient its place: channel, vertical and horizontal frequency, as the index of an array of `[3][48][48]`.
+    order: Vec<u16>,
+    prior: Prior,
+    /// By the scale of a coefficient, what the magnitudes 1, 2, and 3 or more are reduced by, in 1/64.
+    shrink: [[i8; 3]; SCALES],
+    network: Network,
+}
+
+impl PreviewModel {
+    /// The id.
+    #[must_use]
+    pub fn id(&self) -> ModelId {
+        self.id
+    }
+
+    /// Encodes a picture in at most `bytes` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`](crate::Error::Misuse) where that is impossible.
+    pub(super) fn encode(&self, head: &super::Head, picture: &Picture, bytes: usize) -> Result<Vec<u8>> {
+        let edge = 2 * EDGE as u32;
+        choose::encode(self, head, &super::scaled(picture, edge)?, bytes)
+    }
+
+    /// Decodes the bytes of a preview to a picture of `size`. Without a size, the longer side has 96 pixels.
+    ///
+    /// # Errors
+    /// [`Error::Preview`](crate::Error::Preview), and as for [`super::decode`].
+    pub(super) fn decode(&self, bytes: &[u8], size: Option<(u32, u32)>, limits: &Limits) -> Result<Picture> {
+        let (head, step, coded) = stream::read(bytes, self)?;
+        let (width, height) = size.unwrap_or_else(|| head.aspect.fit(2 * EDGE as u32));
+        super::check_size(width, height, limits)?;
+        let small = self.small_picture(step, &coded, head.gray);
+        let alpha = head.alpha.map(|grid| grid.plane(width, height));
+        Ok(resample::scale(&small, Filter::Lanczos3, width, height).with_alpha(alpha))
+    }
+
+    /// The picture of 48x48 pixels.
+    fn small_picture(&self, step: Step, coded: &Coded, gray: bool) -> Picture {
+        let pixels = dct::invert(&self.dequantize(step, coded));
+        let rgb = dct::levels(&self.network.run(&pixels, step), gray);
+        Picture::from_rgb(EDGE as u32, EDGE as u32, rgb).with_gray(gray)
+    }
+
+    /// The coefficients that symbols represent, in 1/256.
+    fn dequantize(&self, step: Step, coded: &Coded) -> Coefficients {
+        let mut coefficients = vec![0; 3 * AREA];
+        for (at, (&symbol, &scale)) in coded.symbols.iter().zip(&coded.scales).enumerate() {
+            coefficients[usize::from(self.order[at])] = self.point(step, symbol, scale);
+        }
+        coefficients
+    }
+
+    /// The value that a symbol represents, in 1/256.
+    fn point(&self, step: Step, symbol: i32, scale: u8) -> i32 {
+        let magnitude = symbol.abs();
+        if magnitude == 0 {
+            return 0;
+        }
+        let shrink = self.shrink[usize::from(scale)][magnitude.min(3) as usize - 1];
+        let size = ((magnitude << SHRINK_BITS) - i32::from(shrink)) * step.size();
+        symbol.signum() * ((size + (1 << (SHRINK_BITS - 1))) >> SHRINK_BITS)
+    }
+
+    /// The channel of each coefficient.
+    fn channel(&self, at: usize) -> usize {
+        usize::from(self.order[at]) / AREA
+    }
+}
