@@ -126,7 +126,7 @@ def test_previews(picture: np.ndarray) -> None:
 )
 def test_impossible_arguments_are_errors(picture: np.ndarray, options: dict[str, float]) -> None:
     with pytest.raises(aez.ArgumentError):
-        aez.encode(picture, model="photo", **options)  # type: ignore[arg-type]
+        aez.encode(picture, **{"model": "photo", **options})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5, 0, 3), (4, 4, 0), (4, 4, 5), (4,), (1, 4, 4, 3)])
