@@ -1,10 +1,7 @@
 //! Pictures on their way in and out.
 
 use aez_core::Error;
-use pyo3::{
-    prelude::*,
-    types::{PyByteArray, PyBytes},
-};
+use pyo3::{prelude::*, types::PyByteArray};
 
 use crate::errors::{misuse, raise};
 
@@ -81,12 +78,6 @@ impl Decoded {
             py.detach(|| interleave(picture, colours, channels, pixels));
             Ok(())
         })
-    }
-
-    /// The ICC profile, the Exif block and the XMP packet.
-    fn metadata<'py>(&self, py: Python<'py>) -> [Option<Bound<'py, PyBytes>>; 3] {
-        let aez_core::Picture { icc, exif, xmp, .. } = &self.0;
-        [icc, exif, xmp].map(|part| part.as_ref().map(|part| PyBytes::new(py, part)))
     }
 }
 

@@ -75,7 +75,7 @@ fn check(name: &str, derivative: f64, at: impl Fn(f32) -> f64) {
 fn gradients_are_those_of_the_loss() {
     let plain =
         [(12, 20), (37, 9), (5, 3)].map(|(width, height)| Target::new(&picture(width, height)).unwrap());
-    for target in plain.into_iter().chain([half_hidden(19, 14).tuned(Tune::Ssim)]) {
+    for target in plain.into_iter().chain([half_hidden(picture(19, 14)).tuned(Tune::Ssim)]) {
         let network = small_network();
         let latents = latents(&network, &target);
         let mut weights = vec![0.0; network.parameters().len()];
@@ -111,15 +111,16 @@ fn gradients_are_those_of_the_loss() {
 }
 
 /// A target of which all pixels on the right are transparent.
-fn half_hidden(width: u32, height: u32) -> Target {
+fn half_hidden(picture: Picture) -> Target {
+    let Picture { width, height, .. } = picture;
     let alpha = (0..width * height).map(|i| if i % width < width / 2 { 200 } else { 0 }).collect();
-    Target::new(&picture(width, height).with_alpha(Some(alpha))).unwrap()
+    Target::new(&picture.with_alpha(Some(alpha))).unwrap()
 }
 
 #[test]
 fn all_sums_of_errors_have_the_same_weights() {
     let network = small_network();
-    let targets = [Target::new(&picture(37, 21)).unwrap(), half_hidden(37, 21)];
+    let targets = [Target::new(&picture(37, 21)).unwrap(), half_hidden(picture(37, 21))];
     for target in targets.into_iter().flat_map(|target| [target.clone(), target.tuned(Tune::Ssim)]) {
         let latents = nearest(&latents(&network, &target));
         let scratch = Scratch::default();
@@ -132,13 +133,10 @@ fn all_sums_of_errors_have_the_same_weights() {
 
 #[test]
 fn errors_of_transparent_pixels_do_not_count() {
-    let (network, target) = (small_network(), half_hidden(40, 24));
-    let other = Picture { rgb: picture(40, 24).rgb, ..picture(40, 24) };
-    let replaced =
-        other.rgb.chunks_exact(3 * 40).flat_map(|row| [&row[..3 * 20], &[7; 3 * 20]].concat()).collect();
-    let alpha = (0..40 * 24).map(|i| if i % 40 < 20 { 200 } else { 0 }).collect();
-    let hidden = Picture { rgb: replaced, ..other }.with_alpha(Some(alpha));
-    let hidden = Target::new(&hidden).unwrap();
+    let (network, original) = (small_network(), picture(40, 24));
+    let other = original.rgb.chunks_exact(3 * 40).flat_map(|row| [&row[..3 * 20], &[7; 3 * 20]].concat());
+    let hidden = half_hidden(Picture::from_rgb(40, 24, other.collect()));
+    let target = half_hidden(original);
     let latents = latents(&network, &target);
     assert_eq!(loss(&network, &target, &latents), loss(&network, &hidden, &latents));
     assert!(

@@ -106,14 +106,27 @@ fn decode_tiled(
     limits: &Limits,
 ) -> Result<Picture> {
     let (head, quality, symbols) = stream::read_tiled(coded, model)?;
-    let (width, height) = size.unwrap_or_else(|| head.aspect.fit(model.tile() as u32));
-    check_size(width, height, limits)?;
-    let latents = quantize::reconstruct(&symbols, &model.prior().at(quality))?;
     let edge = model.tile() as u32;
-    let tile = Picture::from_rgb(edge, edge, model.synthesize_picture(&latents, edge, edge, head.gray)?);
-    let alpha = head.alpha.map(|grid| grid.plane(width, height));
-    let picture = resample::scale(&tile.with_gray(head.gray), Filter::Lanczos3, width, height);
-    Ok(picture.with_alpha(alpha))
+    show(&head, size, edge, limits, || {
+        let latents = quantize::reconstruct(&symbols, &model.prior().at(quality))?;
+        let rgb = model.synthesize_picture(&latents, edge, edge, head.gray)?;
+        Ok(Picture::from_rgb(edge, edge, rgb).with_gray(head.gray))
+    })
+}
+
+/// Scales a decoded square to `size`, or to the picture's aspect ratio with `longest` pixels on the longer side, and adds the opacities.
+/// The square is decoded only if the limits allow the size.
+fn show(
+    head: &Head,
+    size: Option<(u32, u32)>,
+    longest: u32,
+    limits: &Limits,
+    square: impl FnOnce() -> Result<Picture>,
+) -> Result<Picture> {
+    let (width, height) = size.unwrap_or_else(|| head.aspect.fit(longest));
+    check_size(width, height, limits)?;
+    let alpha = head.alpha.as_ref().map(|grid| grid.plane(width, height));
+    Ok(resample::scale(&square()?, Filter::Lanczos3, width, height).with_alpha(alpha))
 }
 
 /// The quality and the symbols of a preview of the tiled family, decoded without the network.

@@ -1,10 +1,9 @@
 //! The gradient of the network, for the encoder's search. Rounding and limits are left out.
 
 use super::{
-    EDGE,
-    dct::{AREA, Step},
+    dct::Step,
     layer::{Layer, Plan},
-    network::{Network, Trace, input, shuffled_place},
+    network::{Network, PIXELS, Trace, input, pixel_of, shuffled_place},
     planes::{Grid, Planes},
 };
 use crate::nn::taps::vectorized;
@@ -19,9 +18,7 @@ impl Network {
             f32::from(pixels[at]) + f32::from(trace.added.at(channel, y, x)) - target[at]
         };
         let mut gradient: Vec<f32> = (0..pixels.len()).map(difference).collect();
-        let added = Planes::from_fn(Grid::FINE, 12, |c, y, x| {
-            gradient[c / 4 * AREA + (2 * y + c / 2 % 2) * EDGE + 2 * x + c % 2]
-        });
+        let added = Planes::from_fn(Grid::FINE, PIXELS, |c, y, x| gradient[pixel_of(c, y, x)]);
         let through = self.backward(&added, &trace);
         for (at, gradient) in gradient.iter_mut().enumerate() {
             let (channel, y, x) = shuffled_place(at);

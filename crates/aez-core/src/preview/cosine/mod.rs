@@ -27,15 +27,7 @@ use self::{
     network::Network,
     prior::{Coded, Prior, SCALES},
 };
-use crate::{
-    container::ModelId,
-    error::Result,
-    limits::Limits,
-    picture::{
-        Picture,
-        resample::{self, Filter},
-    },
-};
+use crate::{container::ModelId, error::Result, limits::Limits, picture::Picture};
 
 /// Width and height of the picture that is coded, in pixels.
 pub const EDGE: usize = 48;
@@ -77,11 +69,7 @@ impl PreviewModel {
     /// [`Error::Preview`](crate::Error::Preview), and as for [`super::decode`].
     pub(super) fn decode(&self, bytes: &[u8], size: Option<(u32, u32)>, limits: &Limits) -> Result<Picture> {
         let (head, step, coded) = stream::read(bytes, self)?;
-        let (width, height) = size.unwrap_or_else(|| head.aspect.fit(2 * EDGE as u32));
-        super::check_size(width, height, limits)?;
-        let small = self.small_picture(step, &coded, head.gray);
-        let alpha = head.alpha.map(|grid| grid.plane(width, height));
-        Ok(resample::scale(&small, Filter::Lanczos3, width, height).with_alpha(alpha))
+        super::show(&head, size, 2 * EDGE as u32, limits, || Ok(self.small_picture(step, &coded, head.gray)))
     }
 
     /// The picture of 48x48 pixels.

@@ -13,7 +13,7 @@ use crate::error::Result;
 const FINE: usize = 24;
 const COARSE: usize = 48;
 /// Channels of the pixels on the fine grid, without the constant ones.
-const PIXELS: usize = 12;
+pub const PIXELS: usize = 12;
 const CONSTANT: usize = 3;
 const DILATIONS: [usize; 3] = [1, 2, 4];
 
@@ -104,11 +104,16 @@ pub fn shuffled_place(at: usize) -> (usize, usize, usize) {
     (4 * channel + 2 * (y % 2) + x % 2, y / 2, x / 2)
 }
 
+/// The inverse of [`shuffled_place`].
+pub fn pixel_of(channel: usize, y: usize, x: usize) -> usize {
+    channel / 4 * AREA + (2 * y + channel / 2 % 2) * EDGE + 2 * x + channel % 2
+}
+
 /// The channels of the first layer: 2x2 pixels of each channel, and constant ones.
 pub fn input(pixels: &[i16], step: Step) -> Planes {
     let constants = constants(Grid::FINE, step);
     Planes::from_fn(Grid::FINE, PIXELS + CONSTANT, |c, y, x| match c.checked_sub(PIXELS) {
         Some(kind) => constants[kind](y, x),
-        None => pixels[c / 4 * AREA + (2 * y + c / 2 % 2) * EDGE + 2 * x + c % 2],
+        None => pixels[pixel_of(c, y, x)],
     })
 }
