@@ -1,0 +1,96 @@
+// `.aez` files and the models that they need.
+
+import { AezError, call, currentGeneration, dropModel, picture, toBytes } from "./core.js";
+
+/** A model that was read. */
+export class Model {
+  #bytes;
+  #slot;
+  #generation;
+
+  /** Reads the bytes of a model file. */
+  constructor(bytes) {
+    this.#bytes = toBytes(bytes, "model").slice();
+    this.#load();
+  }
+
+  #load() {
+    const { output, width } = call("load_model", this.#bytes);
+    const { id, family } = JSON.parse(new TextDecoder().decode(output));
+    this.id = id;
+    this.family = family;
+    this.#slot = width;
+    this.#generation = currentGeneration();
+  }
+
+  /** The number of the model in the present instance. */
+  get slot() {
+    if (!this.#bytes) throw new AezError("model", "this model was closed");
+    if (this.#generation !== currentGeneration()) this.#load();
+    return this.#slot;
+  }
+
+  /** Frees the memory of the model. */
+  close() {
+    if (this.#bytes) dropModel(this.#slot, this.#generation);
+    this.#bytes = undefined;
+  }
+
+  /** Downloads a model file and reads it. */
+  static async fetch(url, options) {
+    const response = await fetch(url, options);
+    if (!response.ok) throw new AezError("model", `the model at ${url} could not be loaded: ${response.status}`);
+    return new Model(await response.arrayBuffer());
+  }
+}
+
+/** The properties of a file. */
+export function fileInfo(bytes) {
+  const json = JSON.parse(new TextDecoder().decode(call("info", bytes).output));
+  const camel = name => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
+  return Object.fromEntries(Object.entries(json).map(([name, value]) => [camel(name), value]));
+}
+
+/** Number of the family of photographs in a file's header. */
+const PHOTO_FAMILY = 3;
+
+/** Models that were downloaded, by their URL. */
+const fetched = new Map();
+
+function fetchOnce(url) {
+  const key = String(url);
+  let model = fetched.get(key);
+  if (!model) {
+    model = Model.fetch(url);
+    fetched.set(key, model);
+    // A download that failed is tried again.
+    model.catch(() => fetched.delete(key));
+  }
+  return model;
+}
+
+async function modelFor(bytes, model) {
+  if (model instanceof Model) return model;
+  if (typeof model === "string" || model instanceof URL) return fetchOnce(model);
+  if (model !== undefined) return new Model(model);
+  const { family, modelId } = fileInfo(bytes);
+  if (family !== PHOTO_FAMILY) {
+    throw new AezError("model", `the file needs model ${modelId}: give its URL or its bytes as \`model\``);
+  }
+  const { photoModel } = await import("./photo.js");
+  return photoModel();
+}
+
+/** Decodes a file. */
+export async function decodeFile(bytes, { model, limits }) {
+  // The bytes may change while a model is loaded.
+  const copy = bytes.slice();
+  const loaded = await modelFor(copy, model);
+  try {
+    return picture(call("decode", copy, [loaded.slot], limits));
+  } finally {
+    // A model that was given as bytes has no other user.
+    const isShared = model === undefined || typeof model === "string" || model instanceof URL || model === loaded;
+    if (!isShared) loaded.close();
+  }
+}
