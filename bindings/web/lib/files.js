@@ -69,28 +69,27 @@ function fetchOnce(url) {
   return model;
 }
 
-async function modelFor(bytes, model) {
-  if (model instanceof Model) return model;
-  if (typeof model === "string" || model instanceof URL) return fetchOnce(model);
-  if (model !== undefined) return new Model(model);
-  const { family, modelId } = fileInfo(bytes);
+/** The model of a call, and whether nothing else uses it. */
+async function modelFor(file, model) {
+  if (model instanceof Model) return [model, false];
+  if (typeof model === "string" || model instanceof URL) return [await fetchOnce(model), false];
+  if (model !== undefined) return [new Model(model), true];
+  const { family, modelId } = fileInfo(file);
   if (family !== PHOTO_FAMILY) {
     throw new AezError("model", `the file needs model ${modelId}: give its URL or its bytes as \`model\``);
   }
   const { photoModel } = await import("./photo.js");
-  return photoModel();
+  return [await photoModel(), false];
 }
 
 /** Decodes a file. */
 export async function decodeFile(bytes, { model, limits }) {
-  // The bytes may change while a model is loaded.
-  const copy = bytes.slice();
-  const loaded = await modelFor(copy, model);
+  // The caller may change the bytes while a model is loaded.
+  const file = bytes.slice();
+  const [loaded, isOurs] = await modelFor(file, model);
   try {
-    return picture(call("decode", copy, [loaded.slot], limits));
+    return picture(call("decode", file, [loaded.slot], limits));
   } finally {
-    // A model that was given as bytes has no other user.
-    const isShared = model === undefined || typeof model === "string" || model instanceof URL || model === loaded;
-    if (!isShared) loaded.close();
+    if (isOurs) loaded.close();
   }
 }

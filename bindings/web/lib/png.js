@@ -1,7 +1,7 @@
 // PNG files, written without a canvas, so that servers can make them. Previews are smooth: differences of neighbours with a Huffman
 // code are most of what compression can gain.
 
-import { toBytes } from "./core.js";
+import { AezError, toBytes } from "./core.js";
 import { huffmanZlib } from "./deflate.js";
 import { base64 } from "./text.js";
 
@@ -10,6 +10,9 @@ const SIGNATURE = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a];
 /** The bytes of a PNG file of RGBA pixels. */
 export function encodePng({ width, height, data }) {
   const pixels = toBytes(data, "data");
+  if (!(pixels.length > 0 && pixels.length === width * height * 4)) {
+    throw new AezError("argument", `${pixels.length} bytes are no RGBA picture of ${width}x${height} pixels`);
+  }
   const isOpaque = opaque(pixels);
   const channels = isOpaque ? 3 : 4;
   const header = [...bigEndian(width), ...bigEndian(height), 8, isOpaque ? 2 : 6, 0, 0, 0];
