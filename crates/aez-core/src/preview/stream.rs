@@ -77,7 +77,7 @@ pub fn read<T>(
     }
     if family_of(bytes) != family {
         return Err(Error::Preview(format!(
-            "it is damaged, or was made with a model of the family {}, and model {model} is of the family {family}",
+            "its check fails: it is damaged, or was made with a model of the family {}, and model {model} is of the family {family}",
             family_of(bytes)
         )));
     }
