@@ -394,7 +394,7 @@ def read_file(data, model):
     width, height = source.varint() + 1, source.varint() + 1
     need(max(width, height) < 1 << 32, "an edge is too long")
     model_id = source.take(4)
-    small = not has_sections and max(width, height) <= 128
+    small = not has_sections and max(width, height) <= (256 if family == PHOTO else 128)
     start = source.at
     stored = source.take(2 if small else 4)
     need(max(width, height) <= MAX_EDGE and width * height <= MAX_PIXELS, "the picture is too large", "limit")
