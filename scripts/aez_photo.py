@@ -20,7 +20,7 @@ FIELDS = {
     "channels": (1, 8), "features": (1, 32), "wide": None, "wide_chroma": None, "hidden": (1, 32),
     "neighbours": (0, 12), "before": (0, 5), "coarser": (0, 5), "guides": (0, 32),
 }  # fmt: skip
-TYPES = {"I8": "i1", "I16": "<i2", "I32": "<i4", "U8": "u1"}
+TYPES = {"I8": "i1", "I16": "<i2", "I32": "<i4", "U8": "u1", "U16": "<u2"}
 MAX_DIRECTIONS, MAX_COEFFICIENT, COEFFICIENT_SCALE = 16, 127, 45
 LATENT, OTHER = 4095, 32768
 

@@ -6,7 +6,7 @@
 
 A line has the fields of the header, all symbols, and the levels of the pixels. For rejected input, it has the kind of
 the error and the reason. The reader is slow and reads whole files into memory. It needs the package `zstandard` only for
-files that contain zstd frames, and `numpy` only for models of the photo family. Numbers in the comments are sections of
+files that contain zstd frames, and `numpy` only for models of the photo and preview families. Numbers in the comments are sections of
 format-spec.md.
 """
 
@@ -22,7 +22,7 @@ from operator import mul
 
 from aez_basics import Bytes, RangeDecoder, Rejected, frequencies, need
 
-TILED, PHOTO = 0, 3
+TILED, PHOTO, PREVIEW = 0, 3, "preview"
 MAX_EDGE, MAX_PIXELS = 65535, 1 << 27
 
 
@@ -365,7 +365,7 @@ class Model:
 
 
 def read_model(data):
-    """A model of either family."""
+    """A model of any family."""
     source = Bytes(data)
     (length,) = struct.unpack("<Q", source.take(8))
     tensors = json.loads(source.take(length))
@@ -373,6 +373,11 @@ def read_model(data):
     values = data[source.at :]
     if "family" not in about:
         return Model(about, tensors, values)
+    if about.get("family") == "preview":
+        from aez_preview import PreviewModel
+
+        need(about == {"version": 1, "family": "preview"}, "its metadata", "model")
+        return PreviewModel(tensors, values, PREVIEW)
     from aez_photo import PhotoModel
 
     return PhotoModel(about, tensors, values)
@@ -394,7 +399,7 @@ def read_file(data, model):
     width, height = source.varint() + 1, source.varint() + 1
     need(max(width, height) < 1 << 32, "an edge is too long")
     model_id = source.take(4)
-    small = not has_sections and max(width, height) <= 128
+    small = not has_sections and max(width, height) <= (256 if family == PHOTO else 128)
     start = source.at
     stored = source.take(2 if small else 4)
     need(max(width, height) <= MAX_EDGE and width * height <= MAX_PIXELS, "the picture is too large", "limit")
@@ -497,11 +502,13 @@ def read_alpha(section, width, height):
 
 
 def read_preview(text, model):
-    need(model.family == TILED, "a model of another family", "preview")
+    need(model.family in (TILED, PREVIEW), "a model of another family", "preview")
     need(re.fullmatch("[A-Za-z0-9_-]{2,267}", text) and len(text) % 4 != 1, "not base64url", "preview")
     coded = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
     need(base64.urlsafe_b64encode(coded).rstrip(b"=") == text.encode(), "unused bits are not zero", "preview")
-    need(crc(model.id + coded, 0x07, 0, 8) == 0, "the check is not zero", "preview")
+    ones = sum(map(int.bit_count, coded))
+    need(model.family == (TILED if ones % 2 else PREVIEW), "of another family", "preview")
+    need(crc(model.id + coded, 0x07, 0, 8) <= 1, "the check is not zero or one", "preview")
     try:
         return read_checked_preview(coded, model)
     except Rejected as error:
@@ -510,7 +517,19 @@ def read_preview(text, model):
 
 def read_checked_preview(coded, model):
     decoder = RangeDecoder(coded)
+    result = read_head(decoder)
+    if model.family == PREVIEW:
+        return model.read(decoder, result)
+    result["quality"] = 4 * (decoder.symbol(frequencies([1] * 25)) + 1)
+    tables = model.tables(result["quality"])
+    result["symbols"] = [decoder.symbol(table.F) - table.M for table in tables]
+    decoder.finish()
+    tile = model.tile(result["symbols"], tables, result["gray"])
+    result["rgb"] = [level for row in tile for pixel in row for level in pixel]
+    return result
 
+
+def read_head(decoder):
     def choose(weights):
         return decoder.symbol(frequencies(weights))
 
@@ -529,12 +548,6 @@ def read_checked_preview(coded, model):
                     weights = [w * D[abs(level - levels[at - back])] for level, w in enumerate(weights)]
             levels.append(choose(weights))
         result["alpha"] = levels
-    result["quality"] = 4 * (choose([1] * 25) + 1)
-    tables = model.tables(result["quality"])
-    result["symbols"] = [decoder.symbol(table.F) - table.M for table in tables]
-    decoder.finish()
-    tile = model.tile(result["symbols"], tables, result["gray"])
-    result["rgb"] = [level for row in tile for pixel in row for level in pixel]
     return result
 
 

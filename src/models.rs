@@ -74,6 +74,14 @@ pub fn for_file(bytes: &[u8]) -> Result<&'static Model> {
     if header.family == Family::PHOTO { photo() } else { tile() }
 }
 
+/// The built-in model of the family that a preview belongs to. Whether it was made with this very model, the decoder checks.
+///
+/// # Errors
+/// As for [`tile`], and those of [`preview::family`](crate::preview::family).
+pub fn for_preview(text: &str) -> Result<&'static Model> {
+    if aez_core::preview::family(text)? == Family::PREVIEW { preview() } else { tile() }
+}
+
 /// A separate copy of a built-in model or a model file: a name out of [`NAMES`], or else a path.
 ///
 /// # Errors

@@ -192,17 +192,33 @@ fn previews_are_encoded_and_decoded() {
 }
 
 #[test]
+fn a_text_chooses_its_built_in_model() {
+    let folder = TestFolder::with_built_in_models();
+    folder.draw("a.png", 120, 80);
+    let text = |model: &[&str]| {
+        let text = folder.run(&[&["preview", "a.png", "--bytes", "21"], model].concat());
+        String::from_utf8(text).unwrap().trim_end().to_owned()
+    };
+    let (default, small, tile) = (text(&[]), text(&["--model", "preview"]), text(&["--model", "tile"]));
+    assert_eq!(default, small);
+    assert_ne!(default, tile);
+    for (text, model, other) in [(&small, "preview", "tile"), (&tile, "tile", "preview")] {
+        assert!(text.len() <= 28, "{text}");
+        folder.run(&["preview", "-f", "--decode", text, "found.png"]);
+        folder.run(&["preview", "-f", "--decode", text, "named.png", "--model", model]);
+        assert_eq!(folder.size("found.png"), (96, 64));
+        assert_eq!(folder.picture("found.png").rgb, folder.picture("named.png").rgb);
+        let wrong =
+            folder.aez(&["preview", "--decode", text, "wrong.png", "--model", other]).assert().code(1);
+        wrong.stderr(contains("was made with a model of the family"));
+    }
+}
+
+#[test]
 fn the_model_for_previews_makes_no_files() {
     let folder = TestFolder::with_built_in_models();
     folder.draw("a.png", 120, 80);
-    let model = ["--model", "preview"];
-    let text = String::from_utf8(folder.run(&[&["preview", "a.png", "--bytes", "21"], &model[..]].concat()))
-        .unwrap();
-    let text = text.trim_end();
-    assert!(text.len() <= 28, "{text}");
-    folder.run(&[&["preview", "--decode", text, "out.png"], &model[..]].concat());
-    assert_eq!(folder.size("out.png"), (96, 64));
-    let compress = folder.aez(&[&["compress", "a.png"], &model[..]].concat()).assert().failure();
+    let compress = folder.aez(&["compress", "a.png", "--model", "preview"]).assert().failure();
     compress.stderr(contains("for previews and not for files"));
 }
 

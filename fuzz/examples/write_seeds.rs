@@ -44,6 +44,10 @@ fn main() -> io::Result<()> {
     for (index, text) in previews().iter().enumerate() {
         save("preview", index, text.as_bytes())?;
     }
+    // Weights from a place of the prior on, and of a layer.
+    for (index, place) in [40_000_u32, 110_000].iter().enumerate() {
+        save("preview_model", index, &[&[1][..], &place.to_le_bytes(), &pixels(60)].concat())?;
+    }
     for (index, settings) in
         [[8, 5, 74, 0, 9], [15, 16, 0, 1, 90], [40, 2, 99, 7, 255], [0, 0, 30, 2, 128]].iter().enumerate()
     {

@@ -96,6 +96,11 @@ def crc8(data):
     return crc
 
 
+def passes(model_id, data):
+    """Whether the check of a preview of this family succeeds."""
+    return sum(map(int.bit_count, data)) % 2 == 0 and crc8(model_id + data) <= 1
+
+
 class Encoders:
     """Many encoders at once, for the search for a string whose check succeeds."""
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import torch
 
-from coder import Encoder, Encoders, crc8, cumulative
+from coder import Encoder, Encoders, cumulative, passes
 from data import lanczos
 from model import COUNT, analyse, dct_matrix, step_size
 from integer import levels_of, load
@@ -185,7 +185,7 @@ def with_check(prior, net, q, levels, t, cost, target, budget, generator, count=
         i = int(rows[k]) // count
         if results[i] is None:
             data = encoders.finish(k)
-            if len(data) <= budget and crc8(MODEL_ID + data) == 0:
+            if len(data) <= budget and passes(MODEL_ID, data):
                 results[i] = (data, variants[rows[k]], all_levels[rows[k]])
     again = [i for i in range(n) if results[i] is None]
     if again and count < 20000:

@@ -7,7 +7,7 @@ use std::{
 };
 
 use aez::models;
-use aez_core::{Error, Limits, Model, Tune, container::Family, tiled::Storage};
+use aez_core::{Error, Limits, Model, Tune, container::Family, preview, tiled::Storage};
 use aez_train::GraphBackend;
 use clap::{Args, ValueEnum};
 
@@ -15,6 +15,9 @@ use super::failure::{Failure, without_hint};
 
 /// The model that is used without `--model`.
 const DEFAULT_MODEL: &str = "tile";
+
+/// The model that encodes previews without `--model`.
+const PREVIEW_MODEL: &str = "preview";
 
 /// The name that stands for the better one of the built-in models.
 const AUTO: &str = "auto";
@@ -25,7 +28,7 @@ const AUTO: &str = "auto";
 pub struct Common {
     /// Model to use: the name of a built-in model (tile, photo, preview) or the path of a model file, or auto: the built-in model with the
     /// smaller file for each picture
-    /// [default: tile for encoding, that of the file's family for decoding]
+    /// [default: tile for files, preview for previews; for decoding, that of the file's or text's family]
     #[arg(long, global = true, value_name = "NAME|PATH")]
     pub model: Option<PathBuf>,
     /// Device that runs the network: cpu, cuda or cuda:N
@@ -67,17 +70,26 @@ impl Common {
         self.model.as_deref() == Some(Path::new(AUTO))
     }
 
-    /// The model of `--model` on the device of `--device`.
+    /// The model of `--model` on the device of `--device`, by default `tile`.
     pub fn load_model(&self) -> Result<&'static Model, Failure> {
-        if self.model.is_none() && self.device == Device::Cpu {
-            return Ok(models::tile()?);
+        self.load_model_or(DEFAULT_MODEL)
+    }
+
+    /// The model of `--model` for previews, by default `preview` for encoding, and the built-in model of its family for a text.
+    pub fn preview_model(&self, text: Option<&str>) -> Result<&'static Model, Failure> {
+        match text.map(preview::family).transpose()? {
+            Some(Family::TILED) => self.load_model_or(DEFAULT_MODEL),
+            _ => self.load_model_or(PREVIEW_MODEL),
         }
+    }
+
+    fn load_model_or(&self, default: &str) -> Result<&'static Model, Failure> {
         if self.is_auto() {
             return Err(Failure::Usage(format!(
                 "--model {AUTO} is for encoding and decoding files, on the CPU"
             )));
         }
-        let name = self.model.as_deref().unwrap_or(Path::new(DEFAULT_MODEL));
+        let name = self.model.as_deref().unwrap_or(Path::new(default));
         // The options for limits do not apply to models.
         let mut model = models::open(name).map_err(without_hint)?;
         if self.device != Device::Cpu {

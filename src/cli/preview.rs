@@ -75,15 +75,16 @@ impl Args {
         let text_file = (text == "-").then_some(Path::new("-"));
         check_overwritten(text_file.into_iter().chain(common.model_file()), [output.as_path()].into_iter())?;
         check_output(output, common.force)?;
-        let model = common.load_model()?;
         let text = if text == "-" { read_text()? } else { text.to_owned() };
-        let picture = preview::decode(model, text.trim(), self.size, &self.limits.limits())?;
+        let text = text.trim();
+        let picture =
+            preview::decode(common.preview_model(Some(text))?, text, self.size, &self.limits.limits())?;
         write_output(output, &encode_picture(&picture, output, format)?, None)
     }
 
     /// Prints a preview of each picture. An error in one picture is printed, and the other pictures are still encoded.
     fn print(&self, common: &Common) -> Result<(), Failure> {
-        let (paths, model) = (pictures_of(&self.paths)?, common.load_model()?);
+        let (paths, model) = (pictures_of(&self.paths)?, common.preview_model(None)?);
         let bar = progress::files(paths.len(), common.quiet);
         let mut previews = Vec::new();
         for path in &paths {

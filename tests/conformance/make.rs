@@ -77,7 +77,7 @@ fn save_png(name: &str, picture: Picture) {
 }
 
 /// A test image with smooth colours and an edge.
-fn scene(width: u32, height: u32) -> Picture {
+pub fn scene(width: u32, height: u32) -> Picture {
     let level = |x: u32, y: u32, c: u32| {
         let wave = (x as f32 * 0.35 + c as f32).sin() + (y as f32 * 0.25 - c as f32 * 0.5).cos();
         let edge = if 2 * x > y + width { 40.0 } else { 0.0 };
@@ -87,13 +87,13 @@ fn scene(width: u32, height: u32) -> Picture {
     Picture::from_rgb(width, height, rgb.collect())
 }
 
-fn gray(picture: Picture) -> Picture {
+pub fn gray(picture: Picture) -> Picture {
     let rgb = picture.rgb.chunks_exact(3).flat_map(|pixel| [pixel[1]; 3]).collect();
     Picture::from_rgb(picture.width, picture.height, rgb).with_alpha(picture.alpha).with_gray(true)
 }
 
 /// The picture with an alpha plane: a disc with a blurred edge.
-fn with_alpha(picture: Picture) -> Picture {
+pub fn with_alpha(picture: Picture) -> Picture {
     let (width, height) = (picture.width as f32, picture.height as f32);
     let alpha = (0..picture.width * picture.height).map(|i| {
         let (x, y) = ((i % picture.width) as f32 / width - 0.5, (i / picture.width) as f32 / height - 0.5);

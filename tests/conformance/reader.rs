@@ -1,13 +1,18 @@
 //! The second reader, `scripts/read_aez.py`, gives the same results. It needs Python 3, for some files the package
-//! `zstandard`, and for photos `numpy`; checks for which they are missing are skipped with a message. `AEZ_PYTHON` names another interpreter.
+//! `zstandard`, and for photos and the preview family `numpy`; checks for which they are missing are skipped with a message. `AEZ_PYTHON` names another interpreter.
 
 use std::{path::Path, process::Command};
 
+use aez::{Limits, Picture, models, preview};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::Value;
 
 use super::{
-    MODELS, MOVED, PHOTO, PreviewRecord, REJECTED, Record, Rejection, assert_near, assert_shows, json, names,
-    path, photo::assert_latents, png,
+    MODELS, MOVED, PHOTO, PreviewRecord, REJECTED, Record, Rejection, assert_near, assert_shows, json,
+    make::{gray, scene, with_alpha},
+    names, path,
+    photo::assert_latents,
+    png,
 };
 
 /// The output of the reader for each input, or `None` without Python.
@@ -108,4 +113,50 @@ fn the_second_reader_decodes_previews() {
     for line in &lines[previews.len()..] {
         assert_eq!(line["error"], "preview", "{line}");
     }
+}
+
+/// Texts of pictures, and such texts with other bytes of a correct check, which reach the range decoder.
+#[test]
+fn the_second_reader_decodes_previews_of_the_preview_family() {
+    let model = models::preview().unwrap();
+    let pictures = [
+        scene(30, 20),
+        gray(scene(48, 48)),
+        with_alpha(scene(40, 40)),
+        with_alpha(gray(scene(16, 70))),
+        scene(300, 200),
+    ];
+    let of = |picture: &Picture, bytes| preview::encode(model, picture, bytes).unwrap();
+    let texts = pictures.iter().flat_map(|picture| [16, 21, 60, 200].map(|bytes| of(picture, bytes)));
+    let texts: Vec<String> = texts.flat_map(|text| [damaged(&text), text]).collect();
+    let inputs: Vec<String> = std::iter::once("--preview".to_owned()).chain(texts.clone()).collect();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/preview.safetensors");
+    let Some(lines) = read(&file, &inputs) else { return };
+    assert_eq!(lines.len(), texts.len());
+    for (text, line) in texts.iter().zip(&lines) {
+        if is_skipped(line) {
+            continue;
+        }
+        match preview::decode(model, text, Some((48, 48)), &Limits::default()) {
+            Ok(picture) => {
+                assert_eq!(levels(line, "rgb").as_ref(), Some(&picture.rgb), "{text}");
+                let alpha = line.get("alpha").is_some();
+                assert_eq!((&line["gray"], alpha), (&picture.gray.into(), picture.alpha.is_some()), "{text}");
+            }
+            Err(_) => assert_eq!(line["error"], "preview", "{text}: {line}"),
+        }
+    }
+}
+
+/// A text with three other bits, for which the check still succeeds, and which has the same family.
+fn damaged(text: &str) -> String {
+    let bytes = BASE64_URL_SAFE_NO_PAD.decode(text).unwrap();
+    // The polynomial of the check, as bits of the text.
+    let pattern = |at: usize| {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 0x01;
+        bytes[at + 1] ^= 0x07;
+        bytes
+    };
+    BASE64_URL_SAFE_NO_PAD.encode(pattern(bytes.len() / 2))
 }

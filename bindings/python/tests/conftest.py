@@ -55,7 +55,7 @@ def seal(data: bytearray) -> None:
                 break
         edges.append(edge + 1)
     place += 4
-    length = 2 if not data[2] & 2 and max(edges) <= 128 else 4
+    length = 2 if not data[2] & 2 and max(edges) <= (256 if data[2] & 12 == 12 else 128) else 4
     if place + length <= len(data):
         others = bytes(data[:place] + data[place + length :])
         checksum = crc16(others) if length == 2 else zlib.crc32(others)

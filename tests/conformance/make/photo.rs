@@ -75,6 +75,7 @@ pub fn accepted(bytes: &[u8], model: &Model) -> Vec<(&'static str, Vec<u8>)> {
         ("photo_odd", of(&scene(33, 17), 75)),
         ("photo_wide", of(&scene(131, 3), 75)),
         ("photo_tall", of(&scene(2, 131), 20)),
+        ("photo_long_checksum", of(&scene(257, 2), 30)),
         ("photo_gray", of(&gray(scene(9, 17)), 75)),
         ("photo_alpha", of(&with_alpha(scene(13, 9)), 75)),
         ("photo_gray_alpha", of(&gray(with_alpha(scene(10, 10))), 40)),

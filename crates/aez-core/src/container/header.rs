@@ -20,6 +20,8 @@ const FAMILY_SHIFT: u8 = 2;
 const CODER_IS_RANGE: u8 = 0x80;
 /// Files without sections of pictures up to this width and height have a checksum of 2 bytes instead of 4.
 const SMALL_EDGE: u32 = 128;
+/// The same for photographs.
+const SMALL_PHOTO_EDGE: u32 = 256;
 
 /// Identifies a model: the first four bytes of a hash of everything that decides the decoded pixels. Printed as eight hexadecimal
 /// digits.
@@ -194,7 +196,8 @@ impl Header {
     }
 
     fn checksum_len(&self, has_sections: bool) -> usize {
-        if !has_sections && self.width.max(self.height) <= SMALL_EDGE { 2 } else { 4 }
+        let small = if self.family == Family::PHOTO { SMALL_PHOTO_EDGE } else { SMALL_EDGE };
+        if !has_sections && self.width.max(self.height) <= small { 2 } else { 4 }
     }
 }
 

@@ -40,6 +40,17 @@ fn a_file_without_sections_has_twelve_bytes_besides_its_payload() {
 }
 
 #[test]
+fn a_photograph_of_up_to_256_pixels_has_fourteen_bytes_besides_its_payload() {
+    let photo = |width, height| {
+        let mut container = plain(width, height);
+        container.header.family = Family::PHOTO;
+        container.to_bytes().unwrap().len() - container.payload.len()
+    };
+    assert_eq!([photo(96, 96), photo(256, 256), photo(257, 1)], [12, 14, 15]);
+    assert_eq!(plain(256, 256).to_bytes().unwrap().len(), 16 + 3);
+}
+
+#[test]
 fn all_parts_survive_a_round_trip() {
     for (width, height) in [(1, 1), (128, 128), (129, 1), (1, 129), (65_535, 2048)] {
         let container = plain(width, height);

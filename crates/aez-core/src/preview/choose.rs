@@ -2,6 +2,7 @@
 
 use super::stream::{self, Head};
 use crate::{
+    container::Family,
     entropy::{RangeEncoder, Tables},
     error::{Error, Result},
     symbols::{Latents, Quality, Symbols},
@@ -108,7 +109,7 @@ fn pass_check(
         chosen(set).for_each(|change| values[change.channel] = change.symbol);
         let symbols = Symbols::new(candidate.symbols.shape(), values)?;
         let bytes = finish(stream::begin(head, candidate.quality), &symbols, &candidate.tables);
-        if bytes.len() <= max && stream::check(&bytes, model.id()) {
+        if bytes.len() <= max && stream::check(&bytes, Family::TILED, model.id()) {
             return Ok(Some(bytes));
         }
     }

@@ -7,7 +7,8 @@
 //!
 //! The whole picture is scaled to one tile of a model of the tiled family. Its aspect ratio is stored as well, and a coarse grid of
 //! opacities where it is not opaque. Everything is one string of the range coder. A [`PreviewModel`] takes the place of tile and
-//! latents by a cosine transform, and is much smaller. The check of a text tells whether it belongs to a model.
+//! latents by a cosine transform, and is much smaller. A text says which of the two
+//! families it needs ([`family`]), and its check whether it belongs to a model.
 
 mod alpha;
 mod choose;
@@ -22,6 +23,7 @@ pub use self::cosine::PreviewModel;
 use self::{alpha::AlphaGrid, shape::Aspect, stream::Head};
 use crate::{
     codec::check_picture,
+    container::Family,
     error::{Error, Result},
     limits::Limits,
     model::Model,
@@ -127,6 +129,24 @@ fn show(
     check_size(width, height, limits)?;
     let alpha = head.alpha.as_ref().map(|grid| grid.plane(width, height));
     Ok(resample::scale(&square()?, Filter::Lanczos3, width, height).with_alpha(alpha))
+}
+
+/// The family of the model that a text was made with, as far as it is a preview: that it was not damaged, only [`decode`] finds out.
+///
+/// ```
+/// use aez_core::{Picture, container::Family, preview};
+/// # fn main() -> aez_core::Result<()> {
+/// # let model = aez_core::testing::tiny();
+/// let text = preview::encode(&model, &Picture::from_rgb(3, 2, vec![90; 18]), 21)?;
+/// assert_eq!(preview::family(&text)?, Family::TILED);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`Error::Preview`] for text that is too long, empty or not base64url.
+pub fn family(text: &str) -> Result<Family> {
+    parse(text).map(|bytes| stream::family_of(&bytes))
 }
 
 /// The quality and the symbols of a preview of the tiled family, decoded without the network.

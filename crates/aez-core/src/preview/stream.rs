@@ -2,7 +2,7 @@
 
 use super::{MAX_BYTES, alpha::AlphaGrid, shape::Aspect};
 use crate::{
-    container::ModelId,
+    container::{Family, ModelId},
     entropy::{Frequencies, RangeDecoder, RangeEncoder},
     error::{Error, Result},
     symbols::{Quality, Shape, Symbols},
@@ -57,7 +57,7 @@ pub fn begin(head: &Head, quality: Quality) -> RangeEncoder {
 
 /// Decodes the bytes of a preview of the tiled family.
 pub fn read_tiled(bytes: &[u8], model: &TiledModel) -> Result<(Head, Quality, Symbols)> {
-    let (head, (quality, symbols)) = read(bytes, model.id(), |decoder, _| {
+    let (head, (quality, symbols)) = read(bytes, Family::TILED, model.id(), |decoder, _| {
         let quality = Quality::new(decoder.take(&quality_frequencies())? as u8 * QUALITY_STEP)?;
         let shape = Shape { rows: 1, columns: 1, channels: model.latents() as u32 };
         Ok((quality, decoder.take_symbols(shape, &model.prior().at(quality))?))
@@ -68,13 +68,20 @@ pub fn read_tiled(bytes: &[u8], model: &TiledModel) -> Result<(Head, Quality, Sy
 /// Decodes the bytes of a preview: checks them, and decodes the head and then `content`.
 pub fn read<T>(
     bytes: &[u8],
+    family: Family,
     model: ModelId,
     content: impl FnOnce(&mut RangeDecoder<'_>, &Head) -> Result<T>,
 ) -> Result<(Head, T)> {
     if bytes.len() > MAX_BYTES {
         return Err(Error::Preview(format!("it has {} bytes, more than {MAX_BYTES}", bytes.len())));
     }
-    if !check(bytes, model) {
+    if family_of(bytes) != family {
+        return Err(Error::Preview(format!(
+            "its check fails: it is damaged, or was made with a model of the family {}, and model {model} is of the family {family}",
+            family_of(bytes)
+        )));
+    }
+    if !check(bytes, family, model) {
         return Err(Error::Preview(format!(
             "its check fails for model {model}: it is damaged, or was made with another model"
         )));
@@ -101,10 +108,20 @@ fn quality_frequencies() -> Frequencies {
     Frequencies::of(1, &[1; (100 / QUALITY_STEP) as usize])
 }
 
-/// Whether the CRC-8 of the model's id and the bytes is zero. The encoder achieves that by its choice among nearly equal symbols, so
-/// that the check takes no bytes.
-pub fn check(bytes: &[u8], model: ModelId) -> bool {
-    !bytes.is_empty() && crc8(model.0.iter().chain(bytes)) == 0
+/// The family of the model that bytes were made with: those of the preview family have an even number of one bits, the others an odd
+/// number.
+pub fn family_of(bytes: &[u8]) -> Family {
+    match bytes.iter().map(|byte| byte.count_ones()).sum::<u32>() % 2 {
+        0 => Family::PREVIEW,
+        _ => Family::TILED,
+    }
+}
+
+/// Whether bytes are a preview of a model: they have its family, and the CRC-8 of its id and the bytes is 0 or 1. A CRC of this
+/// polynomial has as many one bits, modulo 2, as what it is computed from, so that only one of the two is possible: all eight bits check
+/// for damage. The encoder achieves that by its choice among nearly equal symbols, and neither check nor family take any bytes.
+pub fn check(bytes: &[u8], family: Family, model: ModelId) -> bool {
+    !bytes.is_empty() && family_of(bytes) == family && crc8(model.0.iter().chain(bytes)) <= 1
 }
 
 /// CRC-8/SMBUS: polynomial 0x07, most significant bit first, initial value 0. It detects every error within 8 consecutive bits, and
@@ -118,6 +135,20 @@ fn crc8<'a>(bytes: impl Iterator<Item = &'a u8>) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// For every model, each text has one family, and passes one value of the check.
+    #[test]
+    fn one_text_in_256_passes_and_of_one_family() {
+        for id in [[0; 4], [1, 0, 0, 0], [0x84, 0xD2, 0x74, 0xA1], [0xFF; 4]].map(ModelId) {
+            for family in [Family::TILED, Family::PREVIEW] {
+                let passed = |&number: &u16| check(&number.to_be_bytes(), family, id);
+                let all: Vec<u16> = (0..=u16::MAX).filter(passed).collect();
+                assert_eq!(all.len(), 256, "{id} {family}");
+                // Two of them differ in more than one byte.
+                assert!(all.iter().zip(&all[1..]).all(|(a, b)| a >> 8 != b >> 8), "{id} {family}");
+            }
+        }
+    }
 
     #[test]
     fn catalogued_check_value() {

@@ -177,7 +177,7 @@ proptest! {
         let last = bytes.len() - 1;
         bytes[last] = (0..=255).find(|&byte| {
             bytes[last] = byte;
-            stream::check(&bytes, MODEL.id())
+            stream::check(&bytes, Family::TILED, MODEL.id())
         }).unwrap();
         let text = BASE64_URL_SAFE_NO_PAD.encode(&bytes);
         match decode(&MODEL, &text, None, &Limits::default()) {

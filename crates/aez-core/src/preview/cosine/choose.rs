@@ -9,6 +9,7 @@ use super::{
     target::Target,
 };
 use crate::{
+    container::Family,
     error::{Error, Result},
     picture::{
         Picture, mse,
@@ -153,7 +154,7 @@ impl Job<'_> {
                 continue;
             }
             let bytes = stream::write(stream::begin(self.head, step), self.model, gray, &coded);
-            if bytes.len() > self.max || !check(&bytes, self.model.id()) {
+            if bytes.len() > self.max || !check(&bytes, Family::PREVIEW, self.model.id()) {
                 continue;
             }
             let error = self.error(step, &coded)?;

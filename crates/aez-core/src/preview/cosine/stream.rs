@@ -2,6 +2,7 @@
 
 use super::{COUNT, PreviewModel, dct::Step, prior::Coded};
 use crate::{
+    container::Family,
     entropy::{Frequencies, RangeEncoder},
     error::Result,
     preview::stream::{self, Head},
@@ -28,7 +29,7 @@ pub fn write(mut encoder: RangeEncoder, model: &PreviewModel, gray: bool, coded:
 
 /// Decodes the bytes of a preview.
 pub fn read(bytes: &[u8], model: &PreviewModel) -> Result<(Head, Step, Coded)> {
-    stream::read(bytes, model.id(), |decoder, head| {
+    stream::read(bytes, Family::PREVIEW, model.id(), |decoder, head| {
         let step = Step::at(decoder.take(&Frequencies::of(0, &STEP_WEIGHTS))? as usize);
         let coded = model.prior.visit(step, |at, scale| match head.gray && model.channel(at) > 0 {
             true => Ok(0),
