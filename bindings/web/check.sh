@@ -10,9 +10,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 cargo fmt --check
-cargo clippy --release --locked --all-targets -- -D warnings
-cargo build --release --locked --example native
-export AEZ_NATIVE=$CARGO_TARGET_DIR/release/examples/native
+cargo clippy --locked --all-targets -- -D warnings
+cargo build --locked --example native
+export AEZ_NATIVE=$CARGO_TARGET_DIR/debug/examples/native
 
 [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-fund --no-audit
 scripts/build.sh
