@@ -144,7 +144,7 @@ export class AezImageElement extends Base {
 
   async #loaded() {
     const source = this.#image.currentSrc;
-    // Pictures that are in memory already are shown without a fade.
+    // So that the fade does not begin with half of a picture. What cannot be decoded has loaded nevertheless.
     await this.#image.decode?.().catch(() => {});
     if (source !== this.#image.currentSrc) return;
     if (!this.#hasSize() && !this.#shown) this.#lay(this.#image.naturalWidth / this.#image.naturalHeight);
