@@ -4,10 +4,8 @@ use pyo3::prelude::*;
 
 use crate::errors::raise;
 
-/// The built-in models for photographs and for previews. The third one, `tile`, is ten times as large and has a Python package of its
-/// own.
+/// The built-in model for photographs. `tile` is ten times as large and has a Python package of its own.
 static PHOTO: &[u8] = include_bytes!("../../../models/photo.safetensors");
-static PREVIEW: &[u8] = include_bytes!("../../../models/preview.safetensors");
 
 /// A trained model, which encodes and decodes pictures.
 #[pyclass(frozen, module = "aez")]
@@ -30,7 +28,9 @@ impl Model {
     /// The built-in model for previews.
     #[staticmethod]
     fn preview(py: Python<'_>) -> PyResult<Self> {
-        py.detach(|| aez_core::Model::from_static(PREVIEW)).map(Self).map_err(|error| raise(py, error))
+        py.detach(|| aez_core::Model::from_static(aez_core::preview::MODEL_FILE))
+            .map(Self)
+            .map_err(|error| raise(py, error))
     }
 
     /// The id, eight hexadecimal digits, which is stored in every file that the model encodes.
