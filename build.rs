@@ -10,7 +10,6 @@ fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
     choose(&root, "AEZ_BUILTIN_MODEL", "models/tile.safetensors");
     choose(&root, "AEZ_BUILTIN_PHOTO_MODEL", "models/photo.safetensors");
-    choose(&root, "AEZ_BUILTIN_PREVIEW_MODEL", "models/preview.safetensors");
 }
 
 /// Sets the variable for the compiler to the file that it names in the environment, or to the repository's file, or to an empty one.

@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
     let folder = arguments.next().ok_or("usage: preview_vs_blurhash FOLDER [BYTES]")?;
     let bytes = arguments.next().map_or(Ok(BYTES), |bytes| bytes.parse())?;
-    let model = aez::models::preview()?;
+    let model = aez::models::preview();
     let limits = Limits::default();
     let (mut preview_psnr, mut blurhash_psnr, mut characters) = (Vec::new(), Vec::new(), (0, 0));
     for path in aez_image::pictures_under(folder.as_ref())? {

@@ -28,12 +28,6 @@ static PHOTO: BuiltIn = BuiltIn {
     variable: "AEZ_BUILTIN_PHOTO_MODEL",
     loaded: OnceLock::new(),
 };
-static PREVIEW: BuiltIn = BuiltIn {
-    name: NAMES[2],
-    bytes: include_bytes!(env!("AEZ_BUILTIN_PREVIEW_MODEL")),
-    variable: "AEZ_BUILTIN_PREVIEW_MODEL",
-    loaded: OnceLock::new(),
-};
 
 /// The names of the built-in models.
 pub const NAMES: [&str; 3] = ["tile", "photo", "preview"];
@@ -57,11 +51,8 @@ pub fn photo() -> Result<&'static Model> {
 
 /// The built-in model `preview`, for [previews](crate::preview) only: small, and decoded to the same pixels on every machine. It is
 /// loaded when it is first used.
-///
-/// # Errors
-/// As for [`tile`].
-pub fn preview() -> Result<&'static Model> {
-    PREVIEW.get()
+pub fn preview() -> &'static Model {
+    aez_core::preview::model()
 }
 
 /// The built-in model of the family that an AEZ file belongs to. Whether the file was encoded with this very model, the decoder checks.
@@ -79,7 +70,7 @@ pub fn for_file(bytes: &[u8]) -> Result<&'static Model> {
 /// # Errors
 /// As for [`tile`], and those of [`preview::family`](crate::preview::family).
 pub fn for_preview(text: &str) -> Result<&'static Model> {
-    if aez_core::preview::family(text)? == Family::PREVIEW { preview() } else { tile() }
+    if aez_core::preview::family(text)? == Family::PREVIEW { Ok(preview()) } else { tile() }
 }
 
 /// A separate copy of a built-in model or a model file: a name out of [`NAMES`], or else a path.
@@ -88,7 +79,7 @@ pub fn for_preview(text: &str) -> Result<&'static Model> {
 /// As for [`tile`] and [`load`].
 pub fn open(name_or_path: &Path) -> Result<Model> {
     match built_in(name_or_path) {
-        Some(model) => model.load(),
+        Some(bytes) => Model::from_static(bytes?),
         None => load(name_or_path),
     }
 }
@@ -99,7 +90,7 @@ pub fn open(name_or_path: &Path) -> Result<Model> {
 /// [`Error::Io`] when it cannot be read, and as for [`tile`].
 pub fn read(name_or_path: &Path) -> Result<Vec<u8>> {
     match built_in(name_or_path) {
-        Some(model) => model.bytes().map(<[u8]>::to_vec),
+        Some(bytes) => bytes.map(<[u8]>::to_vec),
         None => fs::read(name_or_path).map_err(|e| Error::io("cannot read the model", name_or_path, e)),
     }
 }
@@ -116,8 +107,13 @@ pub fn load(path: &Path) -> Result<Model> {
     })
 }
 
-fn built_in(name: &Path) -> Option<&'static BuiltIn> {
-    [&TILE, &PHOTO, &PREVIEW].into_iter().find(|model| name.to_str() == Some(model.name))
+/// The file of a built-in model, if this is the name of one.
+fn built_in(name: &Path) -> Option<Result<&'static [u8]>> {
+    let name = name.to_str()?;
+    match [&TILE, &PHOTO].into_iter().find(|model| name == model.name) {
+        Some(model) => Some(model.bytes()),
+        None => (name == NAMES[2]).then_some(Ok(aez_core::preview::MODEL_FILE)),
+    }
 }
 
 impl BuiltIn {
@@ -132,15 +128,11 @@ impl BuiltIn {
         Ok(bytes)
     }
 
-    fn load(&self) -> Result<Model> {
-        Model::from_static(self.bytes()?)
-    }
-
     fn get(&'static self) -> Result<&'static Model> {
         if let Some(model) = self.loaded.get() {
             return Ok(model);
         }
-        let model = self.load()?;
+        let model = Model::from_static(self.bytes()?)?;
         Ok(self.loaded.get_or_init(|| model))
     }
 }

@@ -6,8 +6,6 @@ use aez_fuzz::LIMITS;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use libfuzzer_sys::fuzz_target;
 
-const FILE: &[u8] = include_bytes!("../../models/preview.safetensors");
-
 fuzz_target!(|data: &[u8]| {
     let Some((&kind, rest)) = data.split_first() else { return };
     // Arbitrary files seldom have a valid structure, so that half of the inputs are weights only.
@@ -24,9 +22,9 @@ fuzz_target!(|data: &[u8]| {
 
 /// The built-in model with other values from a place on.
 fn with_weights(data: &[u8]) -> Vec<u8> {
-    let mut file = FILE.to_vec();
+    let mut file = preview::MODEL_FILE.to_vec();
     let Some((place, values)) = data.split_first_chunk() else { return file };
-    let header = 8 + u64::from_le_bytes(*FILE.first_chunk().expect("8 bytes")) as usize;
+    let header = 8 + u64::from_le_bytes(*preview::MODEL_FILE.first_chunk().expect("8 bytes")) as usize;
     let weights = &mut file[header..];
     let place = u32::from_le_bytes(*place) as usize % weights.len();
     weights[place..].iter_mut().zip(values).for_each(|(weight, value)| *weight = *value);

@@ -203,7 +203,7 @@ impl FromStr for Device {
 pub struct EffortArgs {
     /// Search for better latents, from 0 (the fastest) to 9, in steps along the decoder's gradient. Family tile: effort N takes 3 N^2
     /// steps, each 2 to 3 times as long as decoding [default: 0]. Family photo: 16 + 16 N^2 steps, each about 0.2 s per megapixel on
-    /// two threads [default: 3]
+    /// two threads, and up to three times as many for small pictures [default: 3]
     #[arg(long, short, value_name = "0..9", value_parser = clap::value_parser!(u8).range(0..=9))]
     pub effort: Option<u8>,
 }

@@ -118,7 +118,7 @@ fn the_second_reader_decodes_previews() {
 /// Texts of pictures, and such texts with other bytes of a correct check, which reach the range decoder.
 #[test]
 fn the_second_reader_decodes_previews_of_the_preview_family() {
-    let model = models::preview().unwrap();
+    let model = models::preview();
     let pictures = [
         scene(30, 20),
         gray(scene(48, 48)),
@@ -130,7 +130,7 @@ fn the_second_reader_decodes_previews_of_the_preview_family() {
     let texts = pictures.iter().flat_map(|picture| [16, 21, 60, 200].map(|bytes| of(picture, bytes)));
     let texts: Vec<String> = texts.flat_map(|text| [damaged(&text), text]).collect();
     let inputs: Vec<String> = std::iter::once("--preview".to_owned()).chain(texts.clone()).collect();
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/preview.safetensors");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/aez-core/models/preview.safetensors");
     let Some(lines) = read(&file, &inputs) else { return };
     assert_eq!(lines.len(), texts.len());
     for (text, line) in texts.iter().zip(&lines) {

@@ -129,6 +129,12 @@ mod _aez {
         Ok(parts.map(|part| part.map(|part| PyBytes::new(py, &part).unbind())))
     }
 
+    /// The family of the model that a preview was made with.
+    #[pyfunction]
+    fn preview_family(py: Python<'_>, text: &str) -> PyResult<String> {
+        preview::family(text).map(|family| family.to_string()).map_err(|error| raise(py, error))
+    }
+
     /// Encodes a picture as a text of at most so many bytes.
     #[pyfunction]
     fn encode_preview(py: Python<'_>, picture: &Picture, model: &Model, bytes: usize) -> PyResult<String> {

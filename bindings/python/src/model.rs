@@ -4,7 +4,7 @@ use pyo3::prelude::*;
 
 use crate::errors::raise;
 
-/// The built-in model for photographs. The other one, `tile`, is ten times as large and has a Python package of its own.
+/// The built-in model for photographs. `tile` is ten times as large and has a Python package of its own.
 static PHOTO: &[u8] = include_bytes!("../../../models/photo.safetensors");
 
 /// A trained model, which encodes and decodes pictures.
@@ -25,13 +25,21 @@ impl Model {
         py.detach(|| aez_core::Model::from_static(PHOTO)).map(Self).map_err(|error| raise(py, error))
     }
 
+    /// The built-in model for previews.
+    #[staticmethod]
+    fn preview(py: Python<'_>) -> PyResult<Self> {
+        py.detach(|| aez_core::Model::from_static(aez_core::preview::MODEL_FILE))
+            .map(Self)
+            .map_err(|error| raise(py, error))
+    }
+
     /// The id, eight hexadecimal digits, which is stored in every file that the model encodes.
     #[getter]
     fn id(&self) -> String {
         self.0.id().to_string()
     }
 
-    /// The family: `tiled` or `photo`.
+    /// The family: `tiled`, `photo` or `preview`.
     #[getter]
     fn family(&self) -> String {
         self.0.family().to_string()

@@ -101,6 +101,11 @@ def test_previews(picture: np.ndarray) -> None:
     clear = draw(64, 64, 4)
     clear[:, :32, 3], clear[:, 32:, 3] = 0, 255
     assert aez.decode_preview(aez.preview(clear)).shape[2] == 4
+    for model, other in (("tile", "preview"), ("preview", "tile")):
+        text = aez.preview(picture, model=model)
+        assert np.array_equal(aez.decode_preview(text), aez.decode_preview(text, model=model))
+        with pytest.raises(aez.PreviewError, match="family"):
+            aez.decode_preview(text, model=other)
     with pytest.raises(aez.ArgumentError, match="together"):
         aez.decode_preview(text, 32)
     with pytest.raises(aez.ArgumentError, match="family"):

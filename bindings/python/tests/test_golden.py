@@ -75,3 +75,4 @@ def test_files_and_pixels_are_those_of_the_command(model: str, tmp_path: Path) -
     aez_command("decompress", file, decoded)
     assert (np.asarray(Image.open(decoded)) == aez.decode(file.read_bytes())).all()
     assert aez_command("preview", source).strip() == aez.preview(picture)
+    assert aez_command("preview", "--model", "tile", source).strip() == aez.preview(picture, model="tile")

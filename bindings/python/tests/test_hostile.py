@@ -57,9 +57,10 @@ def test_texts_that_are_no_previews() -> None:
             aez.decode_preview(text, 8, 8, model=model)
         except aez.PreviewError:
             pass
-    for text in ("\0", "\u20ac" * 30, "=" * 28, "A" * 100_000):
-        with pytest.raises(aez.PreviewError):
-            aez.decode_preview(text, model=model)
+    for text in ("", "\0", "\u20ac" * 30, "=" * 28, "A" * 100_000):
+        for chosen in (model, None):
+            with pytest.raises(aez.PreviewError):
+                aez.decode_preview(text, model=chosen)
 
 
 def use_everything(data: bytes, model: aez.Model | Path) -> bool:

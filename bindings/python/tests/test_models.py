@@ -31,22 +31,23 @@ def test_registered_models_are_found(picture: np.ndarray) -> None:
 
 def test_named_models_are_loaded_once() -> None:
     assert aez.load_model("photo") is aez.load_model("photo")
-    assert (aez.load_model("tile").family, aez.load_model("photo").family) == ("tiled", "photo")
+    assert [aez.load_model(name).family for name in ("tile", "photo", "preview")] == ["tiled", "photo", "preview"]
     assert repr(aez.load_model("photo")).startswith("<aez.Model ")
 
 
 def test_a_missing_model_package_is_named(picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = aez.encode(picture)
+    data, text = aez.encode(picture), aez.preview(picture, model="tile")
     monkeypatch.setattr(_models, "_built_in", {})
     monkeypatch.setitem(sys.modules, "aez_model_tile", None)
-    for call in (lambda: aez.encode(picture), lambda: aez.preview(picture), lambda: aez.decode(data)):
+    for call in (lambda: aez.encode(picture), lambda: aez.decode_preview(text), lambda: aez.decode(data)):
         with pytest.raises(aez.ModelError, match="pip install aez-model-tile"):
             call()
     assert aez.decode(aez.encode(picture, model="photo", effort=0)).shape == picture.shape
+    assert max(aez.decode_preview(aez.preview(picture)).shape) == 96
 
 
 def test_files_that_are_no_models(picture: np.ndarray, tmp_path: Path) -> None:
-    with pytest.raises(aez.ModelError, match="neither tile nor photo nor the path"):
+    with pytest.raises(aez.ModelError, match="neither tile, photo nor preview, nor the path"):
         aez.encode(picture, model="tiel")
     whole = (VECTORS / "model.safetensors").read_bytes()
     for content in (b"", b"\0" * 100, whole[:100], whole[:-1], whole[8:]):

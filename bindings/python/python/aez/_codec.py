@@ -11,7 +11,7 @@ import numpy.typing as npt
 from . import _aez
 from ._errors import ArgumentError
 from ._input import ImageLike, picture
-from ._models import ModelLike, load_model, model_for
+from ._models import ModelLike, load_model, model_for, model_for_preview
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -92,10 +92,11 @@ def info(data: Buffer) -> dict[str, Any]:
     return properties
 
 
-def preview(image: ImageLike, *, bytes: int = _aez.DEFAULT_PREVIEW_BYTES, model: ModelLike = "tile") -> str:
+def preview(image: ImageLike, *, bytes: int = _aez.DEFAULT_PREVIEW_BYTES, model: ModelLike = "preview") -> str:
     """Encodes a picture as a text of letters, digits, `-` and `_`, to be shown until the picture has been loaded.
 
     bytes: the most bytes that the text represents, 16 to 200; three bytes are four characters.
+    model: `preview`, whose decoder is small and shows the same pixels on every machine, or `tile`.
     """
     return _aez.encode_preview(picture(image, strip=True), load_model(model), bytes)
 
@@ -105,7 +106,7 @@ def decode_preview(
     width: int | None = None,
     height: int | None = None,
     *,
-    model: ModelLike = "tile",
+    model: ModelLike | None = None,
     max_edge: int = MAX_EDGE,
     max_pixels: int = MAX_PIXELS,
     max_memory: int = MAX_MEMORY,
@@ -113,6 +114,7 @@ def decode_preview(
     """Decodes a preview to an array of height x width x 3, or x 4 if parts of the picture are transparent.
 
     width, height: the size in pixels. Without it, the longer side has 96 pixels.
+    model: by default `preview` or `tile`, as the text says.
 
     Raises `PreviewError` for other texts, `LimitError` for a size above the limits.
     """
@@ -120,7 +122,8 @@ def decode_preview(
         raise ArgumentError("width and height must be given together")
     size = None if width is None or height is None else (width, height)
     limits = (max_edge, max_pixels, max_memory)
-    return _array(_aez.decode_preview(text, load_model(model), size, limits))
+    chosen = model_for_preview(text) if model is None else load_model(model)
+    return _array(_aez.decode_preview(text, chosen, size, limits))
 
 
 def as_bytes(data: Buffer) -> bytes:

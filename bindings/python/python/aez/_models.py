@@ -11,7 +11,7 @@ from ._aez import Model
 from ._errors import ModelError
 
 ModelLike = Union[str, "os.PathLike[str]", Model]
-"""The name of a model (`tile` or `photo`), the path of a model file, or a model."""
+"""The name of a model (`tile`, `photo` or `preview`), the path of a model file, or a model."""
 
 _FAMILIES = {0: "tile", 3: "photo"}
 _built_in: dict[str, Model] = {}
@@ -19,17 +19,17 @@ _registered: dict[str, Model] = {}
 
 
 def load_model(model: ModelLike) -> Model:
-    """The model of a name, `tile` or `photo`, or of a model file.
+    """The model of a name, `tile`, `photo` or `preview`, or of a model file.
 
     The named models are loaded once for the whole process; a file is read at each call.
     """
     if isinstance(model, Model):
         return model
-    if model not in ("tile", "photo"):
+    if model not in _LOADERS:
         return _read(model)
     name = str(model)
     if name not in _built_in:
-        _built_in[name] = Model.photo() if name == "photo" else _tile()
+        _built_in[name] = _LOADERS[name]()
     return _built_in[name]
 
 
@@ -49,6 +49,11 @@ def model_for(data: bytes) -> Model:
     return load_model(_FAMILIES.get(family, "photo"))
 
 
+def model_for_preview(text: str) -> Model:
+    """The named model of the family that a preview belongs to."""
+    return load_model("preview" if _aez.preview_family(text) == "preview" else "tile")
+
+
 def _tile() -> Model:
     try:
         from aez_model_tile import PATH
@@ -61,5 +66,8 @@ def _read(path: str | os.PathLike[str]) -> Model:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
-        raise ModelError(f"{str(path)!r} is neither tile nor photo nor the path of a model file") from None
+        raise ModelError(f"{str(path)!r} is neither tile, photo nor preview, nor the path of a model file") from None
     return Model(data)
+
+
+_LOADERS = {"tile": _tile, "photo": Model.photo, "preview": Model.preview}

@@ -34,10 +34,16 @@ struct Work {
     passes: usize,
 }
 
-/// The work of an effort from 0 to 9.
-fn work(effort: u8) -> Work {
+/// Pictures of so many pixels take the steps of their effort, smaller ones more of them.
+const FULL_SIZE: usize = 1 << 18;
+/// The largest factor of the steps of small pictures: more gain little.
+const MAX_FACTOR: usize = 3;
+
+/// The work of an effort from 0 to 9 on a picture. Small ones take little time for each step.
+fn work(effort: u8, target: &Target) -> Work {
     let effort = usize::from(effort);
-    Work { steps: 16 + 16 * effort.pow(2), passes: (2 * effort).min(8) }
+    let factor = (FULL_SIZE / (target.rows() * target.columns())).isqrt().clamp(1, MAX_FACTOR);
+    Work { steps: factor * (16 + 16 * effort.pow(2)), passes: (2 * effort).min(8) }
 }
 
 /// More weight of the rate than this makes a file smaller than one of the next lower quality, also where that has another network.
@@ -67,7 +73,8 @@ impl Codec for PhotoModel {
 
     fn analyse<'a>(&'a self, picture: Cow<'a, Picture>, tune: Tune) -> Result<Box<dyn Analysis + 'a>> {
         let target = Target::new(&picture)?.tuned(tune);
-        Ok(Box::new(AnalysedPhoto { model: self, target, work: work(0) }))
+        let work = work(0, &target);
+        Ok(Box::new(AnalysedPhoto { model: self, target, work }))
     }
 
     fn memory(&self, header: &Header) -> u64 {
@@ -133,7 +140,8 @@ struct AnalysedPhoto<'a> {
 impl AnalysedPhoto<'_> {
     /// The same picture, with the work of an effort.
     fn with_effort(&self, effort: u8) -> Box<Self> {
-        Box::new(Self { model: self.model, target: self.target.clone(), work: work(effort) })
+        let work = work(effort, &self.target);
+        Box::new(Self { model: self.model, target: self.target.clone(), work })
     }
 
     /// Optimizes latents and coefficients for some settings, with their network in floating point.
@@ -191,6 +199,16 @@ mod tests {
         let network = trained();
         let bytes = PhotoModel::to_bytes(&[(quality(60), &network), (quality(26), &network)]).unwrap();
         Model::from_bytes(bytes).unwrap()
+    }
+
+    #[test]
+    fn small_pictures_take_more_steps() {
+        for (width, height, steps) in
+            [(1, 1, 480), (96, 96, 480), (256, 256, 320), (257, 256, 160), (512, 768, 160)]
+        {
+            let picture = Picture::from_rgb(width, height, vec![9; 3 * (width * height) as usize]);
+            assert_eq!(work(3, &Target::new(&picture).unwrap()).steps, steps, "{width}x{height}");
+        }
     }
 
     #[test]

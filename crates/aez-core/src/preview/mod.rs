@@ -7,8 +7,8 @@
 //!
 //! The whole picture is scaled to one tile of a model of the tiled family. Its aspect ratio is stored as well, and a coarse grid of
 //! opacities where it is not opaque. Everything is one string of the range coder. A [`PreviewModel`] takes the place of tile and
-//! latents by a cosine transform, and is much smaller. A text says which of the two
-//! families it needs ([`family`]), and its check whether it belongs to a model.
+//! latents by a cosine transform, and is much smaller: [`model()`] is part of this crate. A text says which of the two families it needs
+//! ([`family`]), and its check whether it belongs to a model.
 
 mod alpha;
 mod choose;
@@ -16,6 +16,8 @@ mod cosine;
 mod opacity;
 mod shape;
 mod stream;
+
+use std::sync::LazyLock;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
@@ -34,6 +36,17 @@ use crate::{
     symbols::{Quality, Symbols},
     tiled::{TiledModel, quantize},
 };
+
+/// The file of the model of the preview family that is part of this crate: small, and decoded to the same pixels on every machine.
+pub static MODEL_FILE: &[u8] = include_bytes!("../../models/preview.safetensors");
+
+static MODEL: LazyLock<Model> = LazyLock::new(|| Model::from_static(MODEL_FILE).expect("a valid model"));
+
+/// The model of [`MODEL_FILE`]. It is loaded when it is first used.
+#[must_use]
+pub fn model() -> &'static Model {
+    &MODEL
+}
 
 /// Minimum number of bytes of a preview: 22 characters.
 pub const MIN_BYTES: usize = 16;

@@ -9,12 +9,10 @@ use crate::{
     error::Error,
     picture::psnr,
     preview::{
-        AlphaGrid, Aspect, MAX_BYTES, MIN_BYTES,
+        AlphaGrid, Aspect, MAX_BYTES, MIN_BYTES, MODEL_FILE as FILE,
         stream::{Head, check},
     },
 };
-
-const FILE: &[u8] = include_bytes!("../../../../../models/preview.safetensors");
 
 static MODEL: LazyLock<PreviewModel> = LazyLock::new(|| PreviewModel::from_bytes(FILE).unwrap());
 
