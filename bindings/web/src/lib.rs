@@ -10,9 +10,7 @@ use aez_core::{Decoder, Encoder, Limits, Model, Quality, info::FileInfo, preview
 
 use crate::state::{Output, State, argument, with_input};
 
-/// The built-in model for previews.
-static PREVIEW: &[u8] = include_bytes!("../../../models/preview.safetensors");
-/// The slot of that model.
+/// The slot of the built-in model for previews.
 const PREVIEW_SLOT: u32 = 0;
 
 /// Makes room for the input of the next function, and returns its address, or 0 where there is not enough memory.

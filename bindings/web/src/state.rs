@@ -2,9 +2,9 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use aez_core::{Error, Limits, Model, Picture, Result};
+use aez_core::{Error, Limits, Model, Picture, Result, preview};
 
-use crate::{PREVIEW, PREVIEW_SLOT, picture};
+use crate::{PREVIEW_SLOT, picture};
 
 static STATE: Mutex<State> = Mutex::new(State::new());
 
@@ -111,7 +111,7 @@ pub fn with_input(function: impl FnOnce(&mut State, Vec<u8>) -> Result<Output>) 
 /// Reads the built-in model, once.
 fn prepare(state: &mut State) -> Result<()> {
     if state.models.is_empty() {
-        state.models.push(Some(Model::from_static(PREVIEW)?));
+        state.models.push(Some(Model::from_static(preview::MODEL_FILE)?));
     }
     Ok(())
 }

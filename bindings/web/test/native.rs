@@ -21,7 +21,7 @@ mod state {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let model = Model::from_static(include_bytes!("../../../models/preview.safetensors"))?;
+    let model = preview::model();
     for line in stdin().lock().lines() {
         let task: Value = serde_json::from_str(&line?)?;
         let number = |name: &str| task[name].as_u64().unwrap_or_default() as u32;
@@ -31,11 +31,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let result = if task.get("encode").is_some() {
             let bytes = number("bytes") as usize;
-            pixels("encode").and_then(|pixels| preview::encode(&model, &pixels, bytes)).map(Value::from)
+            pixels("encode").and_then(|pixels| preview::encode(model, &pixels, bytes)).map(Value::from)
         } else if let Some(text) = task["decode"].as_str() {
             let size = (number("width"), number("height"));
             let size = (size != (0, 0)).then_some(size);
-            let decoded = preview::decode(&model, text, size, &Limits::default());
+            let decoded = preview::decode(model, text, size, &Limits::default());
             decoded.map(|picture| BASE64_STANDARD.encode(picture::to_rgba(&picture)).into())
         } else {
             let model = Model::from_bytes(std::fs::read(task["model"].as_str().unwrap_or_default())?)?;
