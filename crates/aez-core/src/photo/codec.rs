@@ -165,6 +165,10 @@ impl Analysis for AnalysedPhoto<'_> {
         let (network, multiplier) = self.model.network(settings.quality);
         let (height, width) = (self.target.rows() as u32, self.target.columns() as u32);
         let Point { latents, coefficients } = self.fit(settings, &float);
+        // Rounding would make zeros of them.
+        if !latents.iter().flatten().chain(&coefficients).all(|value| value.is_finite()) {
+            return Err(Error::Misuse(format!("the search for latents diverged with model {}", self.model.id())));
+        }
         let coefficients = coefficients::coded(&coefficients);
         let moved = coefficients::moved(&float, &coefficients);
         let latents = decide(&moved, &self.target, &latents, self.work.passes);

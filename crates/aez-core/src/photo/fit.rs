@@ -18,7 +18,7 @@ const STEPS_OF_COEFFICIENTS: usize = 4;
 /// Latents whose gradients are changed by one thread at a time.
 pub(super) const PART: usize = 1 << 15;
 /// Smaller pictures keep coefficients of 0: the bits for others would not pay.
-const MIN_MOVED_PIXELS: usize = 128 * 128;
+const MIN_MOVED_PIXELS: usize = 64 * 64;
 
 /// Latents of a picture, and what they cost.
 #[derive(Debug, Clone)]
