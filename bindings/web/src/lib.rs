@@ -6,7 +6,7 @@
 mod picture;
 mod state;
 
-use aez_core::{Decoder, Encoder, Limits, Model, Quality, info::FileInfo, preview};
+use aez_core::{Decoder, Limits, Model, info::FileInfo, preview};
 
 use crate::state::{Output, State, argument, with_input};
 
@@ -107,23 +107,6 @@ pub extern "C" fn decode(slot: u32) -> u32 {
     with_input(|state, input| {
         let picture = Decoder::new(state.model(slot)?).limits(state.limits).decode(&input)?;
         Ok(Output::of_picture(&picture))
-    })
-}
-
-/// Encodes RGBA pixels as a file, by a quality from 1 to 100.
-#[expect(unsafe_code, reason = "the name is exported")]
-#[unsafe(no_mangle)]
-pub extern "C" fn encode(slot: u32, width: u32, height: u32, quality: u32, effort: u32) -> u32 {
-    with_input(|state, input| {
-        let picture = picture::from_rgba(&input, width, height, &state.limits)?;
-        drop(input);
-        let quality = u8::try_from(quality).map_err(|_| argument("the quality is not between 1 and 100"))?;
-        let mut encoder = Encoder::new(state.model(slot)?).quality(Quality::new(quality)?);
-        // Above 9 the encoder keeps its own default.
-        if let Ok(effort @ 0..=9) = u8::try_from(effort) {
-            encoder = encoder.effort(effort);
-        }
-        Ok(Output::of_bytes(encoder.encode(&picture)?))
     })
 }
 
