@@ -132,6 +132,19 @@ impl Error {
         Self::Damaged(what.to_string())
     }
 
+    /// Whether files can be encoded. Where not, linkers leave out what only encoders call.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] without the feature `encode`.
+    pub(crate) fn check_encode() -> Result<()> {
+        match cfg!(feature = "encode") {
+            true => Ok(()),
+            false => {
+                Err(Self::Misuse("this program was built without the feature `encode` of aez-core".into()))
+            }
+        }
+    }
+
     /// A failure of a [`Backend`](crate::tiled::Backend).
     pub fn backend(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Backend(source.into())

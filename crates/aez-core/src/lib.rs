@@ -22,8 +22,9 @@
 //!
 //! # Features
 //!
-//! Both are on by default.
+//! All are on by default.
 //!
+//! - `encode`: encode files. Without it, files are decoded, and previews of the built-in model are encoded, too: for small modules.
 //! - `rayon`: use several threads.
 //! - `zstd`: compress and decompress zstd frames by the C library. Without it, the crate `ruzstd` does that in Rust, more slowly and
 //!   with larger results for alpha planes and metadata. Files can be read by either.

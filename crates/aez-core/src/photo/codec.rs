@@ -72,6 +72,7 @@ impl Codec for PhotoModel {
     }
 
     fn analyse<'a>(&'a self, picture: Cow<'a, Picture>, tune: Tune) -> Result<Box<dyn Analysis + 'a>> {
+        Error::check_encode()?;
         let target = Target::new(&picture)?.tuned(tune);
         let work = work(0, &target);
         Ok(Box::new(AnalysedPhoto { model: self, target, work }))

@@ -8,7 +8,10 @@ use super::{
     network::{Analysis, Source, Synthesis},
     parameters::Parameters,
 };
-use crate::{error::Result, nn::InstructionSet};
+use crate::{
+    error::{Error, Result},
+    nn::InstructionSet,
+};
 
 /// A device that runs the network: the processor, or another one for [`TiledModel::with_backend`](super::TiledModel::with_backend).
 ///
@@ -67,6 +70,7 @@ impl Processor {
 
 impl Backend for Processor {
     fn analyse(&self, tiles: &[f32]) -> Result<Vec<f32>> {
+        Error::check_encode()?;
         Ok(get_or_make(&self.analysis, || Analysis::new(self.config, &self.source, self.set))?.run(tiles))
     }
 
@@ -79,6 +83,7 @@ impl Backend for Processor {
         latents: &[f32],
         gradient: &mut dyn FnMut(&[f32]) -> Vec<f32>,
     ) -> Result<Vec<f32>> {
+        Error::check_encode()?;
         let backward = get_or_make(&self.backward, || Backward::new(self.config, &self.source, self.set))?;
         Ok(backward.run(self.synthesis()?, latents, gradient))
     }
