@@ -17,8 +17,6 @@ use crate::{parallel::*, picture::Picture};
 const STEPS_OF_COEFFICIENTS: usize = 4;
 /// Latents whose gradients are changed by one thread at a time.
 pub(super) const PART: usize = 1 << 15;
-/// Smaller pictures keep coefficients of 0: the bits for others would not pay.
-const MIN_MOVED_PIXELS: usize = 64 * 64;
 
 /// Latents of a picture, and what they cost.
 #[derive(Debug, Clone)]
@@ -70,7 +68,7 @@ pub(super) fn optimize(
 ) -> Point {
     let Point { mut latents, coefficients } = start;
     let mut coefficients = Coefficients::new(coefficients);
-    let is_moved = !coefficients.values.is_empty() && target.pixels() >= MIN_MOVED_PIXELS;
+    let is_moved = !coefficients.values.is_empty();
     let mut weights = vec![0.0; if is_moved { network.parameters.len() } else { 0 }];
     let mut moved = is_moved.then(|| network.moved(&coefficients.values));
     let scratch = Scratch::default();

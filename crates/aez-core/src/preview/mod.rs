@@ -78,26 +78,29 @@ const BYTES_PER_PIXEL: u64 = 20;
 /// # Errors
 /// [`Error::Misuse`] for another number of bytes, an empty picture, or a model of another family; [`Error::Backend`].
 pub fn encode(model: &Model, picture: &Picture, bytes: usize) -> Result<String> {
+    match kind(model)? {
+        Kind::Preview(model) => model.encode(picture, bytes),
+        Kind::Tiled(model) => {
+            let head = head(picture, bytes)?;
+            let latents = model.latents_of(&scaled(picture, model.tile() as u32)?)?;
+            Ok(BASE64_URL_SAFE_NO_PAD.encode(choose::encode(model, &head, &latents, bytes)?))
+        }
+    }
+}
+
+/// What precedes the symbols of a preview.
+fn head(picture: &Picture, bytes: usize) -> Result<Head> {
     if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
         return Err(Error::Misuse(format!(
             "a preview of {bytes} bytes is not between {MIN_BYTES} and {MAX_BYTES}"
         )));
     }
-    let kind = kind(model)?;
     check_picture(picture)?;
-    let head = Head {
+    Ok(Head {
         aspect: Aspect::of(picture.width, picture.height)?,
         gray: picture.gray,
         alpha: AlphaGrid::of(picture, bytes / ALPHA_SHARE),
-    };
-    let coded = match kind {
-        Kind::Preview(model) => model.encode(&head, picture, bytes)?,
-        Kind::Tiled(model) => {
-            let latents = model.latents_of(&scaled(picture, model.tile() as u32)?)?;
-            choose::encode(model, &head, &latents, bytes)?
-        }
-    };
-    Ok(BASE64_URL_SAFE_NO_PAD.encode(coded))
+    })
 }
 
 /// Decodes a preview to a picture of `size`, width and height in pixels. Without a size, the longer side is that of the model's tile,
@@ -109,7 +112,7 @@ pub fn encode(model: &Model, picture: &Picture, bytes: usize) -> Result<String> 
 /// [`Error::Backend`].
 pub fn decode(model: &Model, text: &str, size: Option<(u32, u32)>, limits: &Limits) -> Result<Picture> {
     match kind(model)? {
-        Kind::Preview(model) => model.decode(&parse(text)?, size, limits),
+        Kind::Preview(model) => model.decode(text, size, limits),
         Kind::Tiled(model) => decode_tiled(model, &parse(text)?, size, limits),
     }
 }

@@ -22,6 +22,8 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
 use self::{
     dct::{AREA, Coefficients, Step},
     network::Network,
@@ -54,21 +56,23 @@ impl PreviewModel {
         self.id
     }
 
-    /// Encodes a picture in at most `bytes` bytes.
+    /// Encodes a picture as [`preview::encode`](super::encode) does.
     ///
     /// # Errors
-    /// [`Error::Misuse`](crate::Error::Misuse) where that is impossible.
-    pub(super) fn encode(&self, head: &super::Head, picture: &Picture, bytes: usize) -> Result<Vec<u8>> {
+    /// As for [`preview::encode`](super::encode).
+    pub fn encode(&self, picture: &Picture, bytes: usize) -> Result<String> {
+        let head = super::head(picture, bytes)?;
         let edge = 2 * EDGE as u32;
-        choose::encode(self, head, &super::scaled(picture, edge)?, bytes)
+        let coded = choose::encode(self, &head, &super::scaled(picture, edge)?, bytes)?;
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(coded))
     }
 
-    /// Decodes the bytes of a preview to a picture of `size`. Without a size, the longer side has 96 pixels.
+    /// Decodes a preview as [`preview::decode`](super::decode) does.
     ///
     /// # Errors
-    /// [`Error::Preview`](crate::Error::Preview), and as for [`super::decode`].
-    pub(super) fn decode(&self, bytes: &[u8], size: Option<(u32, u32)>, limits: &Limits) -> Result<Picture> {
-        let (head, step, coded) = stream::read(bytes, self)?;
+    /// As for [`preview::decode`](super::decode).
+    pub fn decode(&self, text: &str, size: Option<(u32, u32)>, limits: &Limits) -> Result<Picture> {
+        let (head, step, coded) = stream::read(&super::parse(text)?, self)?;
         super::show(&head, size, 2 * EDGE as u32, limits, || Ok(self.small_picture(step, &coded, head.gray)))
     }
 

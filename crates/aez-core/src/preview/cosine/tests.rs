@@ -8,10 +8,7 @@ use crate::{
     container::Family,
     error::Error,
     picture::psnr,
-    preview::{
-        AlphaGrid, Aspect, MAX_BYTES, MIN_BYTES, MODEL_FILE as FILE,
-        stream::{Head, check},
-    },
+    preview::{MAX_BYTES, MIN_BYTES, MODEL_FILE as FILE, stream::check},
 };
 
 static MODEL: LazyLock<PreviewModel> = LazyLock::new(|| PreviewModel::from_bytes(FILE).unwrap());
@@ -28,16 +25,11 @@ fn drawn(width: u32, height: u32) -> Picture {
 }
 
 fn encode(picture: &Picture, bytes: usize) -> Vec<u8> {
-    let head = Head {
-        aspect: Aspect::of(picture.width, picture.height).unwrap(),
-        gray: picture.gray,
-        alpha: AlphaGrid::of(picture, bytes / 4),
-    };
-    MODEL.encode(&head, picture, bytes).unwrap()
+    BASE64_URL_SAFE_NO_PAD.decode(MODEL.encode(picture, bytes).unwrap()).unwrap()
 }
 
 fn decode(bytes: &[u8], size: Option<(u32, u32)>) -> Result<Picture> {
-    MODEL.decode(bytes, size, &Limits::default())
+    MODEL.decode(&BASE64_URL_SAFE_NO_PAD.encode(bytes), size, &Limits::default())
 }
 
 /// Texts that `scripts/preview` made of random symbols, some of them extreme, and the CRC-32 of the levels at 48x48 pixels that it
