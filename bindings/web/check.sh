@@ -10,8 +10,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 cargo fmt --check
-cargo clippy --locked --all-targets -- -D warnings
-cargo build --locked --example native
+cargo clippy --locked --all-features --all-targets -- -D warnings
+cargo build --locked --example native --features previews
 export AEZ_NATIVE=$CARGO_TARGET_DIR/debug/examples/native
 
 [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --ignore-scripts --no-fund --no-audit

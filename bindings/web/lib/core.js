@@ -1,6 +1,4 @@
-// The WebAssembly instance: calls of its functions, copies of their results, and errors.
-
-import { wasmBytes } from "./wasm.js";
+// Instances of WebAssembly modules: calls of their functions, copies of their results, and errors.
 
 /** Names of the kinds of errors, by the number that a function of the instance returns. */
 const CODES = ["", "argument", "preview", "format", "unsupported", "model", "limit", "internal"];
@@ -20,38 +18,6 @@ export const DEFAULT_LIMITS = Object.freeze({ maxEdge: 16384, maxPixels: 2 ** 24
 
 /** Inputs that exceed this fail before they are copied. */
 const MAX_INPUT = 2 ** 28;
-
-let module;
-let exports;
-
-/** Counts instances: the models of an earlier instance are lost. */
-let generation = 0;
-
-/** Compiles the module without blocking. Calls that follow find it ready. */
-export async function compile() {
-  module ??= await WebAssembly.compile(wasmBytes());
-}
-
-/** The functions of the instance, which is made when it is first needed. */
-function instance() {
-  if (exports) return exports;
-  try {
-    module ??= new WebAssembly.Module(wasmBytes());
-    exports = new WebAssembly.Instance(module).exports;
-  } catch (cause) {
-    const hint = "WebAssembly could not start: the page's policy must allow 'wasm-unsafe-eval', "
-      + "and browsers from before 2023 need `await ready()` first";
-    throw new AezError("unsupported", `${hint} (${cause?.message ?? cause})`, { cause });
-  }
-  generation += 1;
-  return exports;
-}
-
-/** The number of the present instance. */
-export function currentGeneration() {
-  instance();
-  return generation;
-}
 
 /** Throws unless a value is an integer of a range. */
 export function checkInteger(name, value, low, high) {
@@ -78,33 +44,68 @@ function completeLimits(limits) {
   return all;
 }
 
-/**
- * Calls a function of the instance with an input, and returns a copy of its output and its width.
- * @param {string} name @param {Uint8Array} bytes @param {number[]} args @param {object} [limits]
- */
-export function call(name, bytes, args = [], limits) {
-  const { maxEdge, maxPixels, maxMemory } = completeLimits(limits);
-  if (bytes.length > MAX_INPUT) {
-    throw new AezError("limit", `an input of ${bytes.length} bytes exceeds the limit of ${MAX_INPUT}`);
+/** A module, compiled and started when it is first needed. */
+export class Instance {
+  #bytes;
+  #module;
+  #exports;
+
+  /** Counts instances of the module: what an earlier one knew is lost. */
+  generation = 0;
+
+  /** @param {() => Uint8Array} bytes */
+  constructor(bytes) {
+    this.#bytes = bytes;
   }
-  const wasm = instance();
-  try {
-    wasm.set_limits(maxEdge, maxPixels, maxMemory);
-    const address = wasm.input(bytes.length) >>> 0;
-    if (address === 0) throw new AezError("limit", "there is not enough memory");
-    new Uint8Array(wasm.memory.buffer, address, bytes.length).set(bytes);
-    const kind = wasm[name](...args);
-    const start = wasm.output() >>> 0;
-    const output = new Uint8Array(wasm.memory.buffer, start, wasm.output_length() >>> 0).slice();
-    const width = wasm.output_width() >>> 0;
-    wasm.clear();
-    if (kind !== 0) throw new AezError(CODES[kind] ?? "internal", new TextDecoder().decode(output));
-    return { output, width };
-  } catch (error) {
-    if (error instanceof AezError) throw error;
-    // A trap leaves the memory in an unknown state; the next call gets a new instance.
-    exports = undefined;
-    throw new AezError("internal", `the codec failed: ${error?.message ?? error}`, { cause: error });
+
+  /** Compiles the module without blocking. Calls that follow find it ready. */
+  async compile() {
+    this.#module ??= await WebAssembly.compile(this.#bytes());
+  }
+
+  /** The functions of the module. */
+  start() {
+    if (this.#exports) return this.#exports;
+    try {
+      this.#module ??= new WebAssembly.Module(this.#bytes());
+      this.#exports = new WebAssembly.Instance(this.#module).exports;
+    } catch (cause) {
+      const hint = "WebAssembly could not start: the page's policy must allow 'wasm-unsafe-eval', "
+        + "and browsers from before 2023 need `await ready()` first";
+      throw new AezError("unsupported", `${hint} (${cause?.message ?? cause})`, { cause });
+    }
+    this.generation += 1;
+    return this.#exports;
+  }
+
+  /**
+   * Calls a function with an input, and returns a copy of its output and its width.
+   * @param {string} name @param {Uint8Array} bytes @param {number[]} args @param {object} [limits]
+   */
+  call(name, bytes, args = [], limits) {
+    const { maxEdge, maxPixels, maxMemory } = completeLimits(limits);
+    if (bytes.length > MAX_INPUT) {
+      throw new AezError("limit", `an input of ${bytes.length} bytes exceeds the limit of ${MAX_INPUT}`);
+    }
+    const wasm = this.start();
+    try {
+      wasm.set_limits(maxEdge, maxPixels, maxMemory);
+      const address = wasm.input(bytes.length) >>> 0;
+      if (address === 0) throw new AezError("limit", "there is not enough memory");
+      new Uint8Array(wasm.memory.buffer, address, bytes.length).set(bytes);
+      const kind = wasm[name](...args);
+      const start = wasm.output() >>> 0;
+      const output = new Uint8Array(wasm.memory.buffer, start, wasm.output_length() >>> 0).slice();
+      const width = wasm.output_width() >>> 0;
+      wasm.clear();
+      if (kind !== 0) throw new AezError(CODES[kind] ?? "internal", new TextDecoder().decode(output));
+      return { output, width };
+    } catch (error) {
+      if (error instanceof AezError) throw error;
+      // A trap leaves the memory in an unknown state; the next call gets a new instance.
+      this.#exports = undefined;
+      throw new AezError("internal", `the codec failed: ${error?.message ?? error}`, { cause: error });
+    }
   }
 }
 
@@ -112,9 +113,4 @@ export function call(name, bytes, args = [], limits) {
 export function picture({ output, width }) {
   const data = new Uint8ClampedArray(output.buffer, output.byteOffset, output.byteLength);
   return { width, height: width === 0 ? 0 : data.length / 4 / width, data };
-}
-
-/** Frees a model, unless its instance is gone. */
-export function dropModel(slot, of) {
-  if (of === generation) exports?.drop_model(slot);
 }

@@ -1,6 +1,10 @@
 // `.aez` files and the models that they need.
 
-import { AezError, call, currentGeneration, dropModel, picture, toBytes } from "./core.js";
+import { AezError, Instance, picture, toBytes } from "./core.js";
+import { wasmBytes } from "./files-wasm.js";
+
+/** The module that decodes files, which pages without files do not load. */
+const instance = new Instance(wasmBytes);
 
 /** A model that was read. */
 export class Model {
@@ -15,24 +19,24 @@ export class Model {
   }
 
   #load() {
-    const { output, width } = call("load_model", this.#bytes);
+    const { output, width } = instance.call("load_model", this.#bytes);
     const { id, family } = JSON.parse(new TextDecoder().decode(output));
     this.id = id;
     this.family = family;
     this.#slot = width;
-    this.#generation = currentGeneration();
+    this.#generation = instance.generation;
   }
 
   /** The number of the model in the present instance. */
   get slot() {
     if (!this.#bytes) throw new AezError("model", "this model was closed");
-    if (this.#generation !== currentGeneration()) this.#load();
+    if (this.#generation !== instance.generation) this.#load();
     return this.#slot;
   }
 
   /** Frees the memory of the model. */
   close() {
-    if (this.#bytes) dropModel(this.#slot, this.#generation);
+    if (this.#bytes && this.#generation === instance.generation) instance.start().drop_model(this.#slot);
     this.#bytes = undefined;
   }
 
@@ -45,8 +49,12 @@ export class Model {
 }
 
 /** The properties of a file. */
-export function fileInfo(bytes) {
-  const json = JSON.parse(new TextDecoder().decode(call("info", bytes).output));
+export function info(bytes) {
+  return fileInfo(toBytes(bytes, "file"));
+}
+
+function fileInfo(bytes) {
+  const json = JSON.parse(new TextDecoder().decode(instance.call("info", bytes).output));
   const camel = name => name.replace(/_(.)/g, (_, letter) => letter.toUpperCase());
   return Object.fromEntries(Object.entries(json).map(([name, value]) => [camel(name), value]));
 }
@@ -83,12 +91,12 @@ async function modelFor(file, model) {
 }
 
 /** Decodes a file. */
-export async function decodeFile(bytes, { model, limits }) {
+export async function decode(bytes, { model, limits } = {}) {
   // The caller may change the bytes while a model is loaded.
-  const file = bytes.slice();
+  const file = toBytes(bytes, "file").slice();
   const [loaded, isOurs] = await modelFor(file, model);
   try {
-    return picture(call("decode", file, [loaded.slot], limits));
+    return picture(instance.call("decode", file, [loaded.slot], limits));
   } finally {
     if (isOurs) loaded.close();
   }

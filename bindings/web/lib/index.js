@@ -1,18 +1,22 @@
 // The functions of the package: previews, data URLs, and files.
 
-import { AezError, DEFAULT_LIMITS, call, checkInteger, compile, picture, toBytes } from "./core.js";
-import { Model, decodeFile, fileInfo } from "./files.js";
+import { AezError, DEFAULT_LIMITS, Instance, checkInteger, picture, toBytes } from "./core.js";
 import { encodePng, pngDataUrl } from "./png.js";
 import { bytesToPreview, previewToBytes } from "./text.js";
+import { wasmBytes } from "./wasm.js";
 
-export { AezError, DEFAULT_LIMITS, Model, bytesToPreview, encodePng, previewToBytes };
+export { AezError, DEFAULT_LIMITS, bytesToPreview, encodePng, previewToBytes };
+
+const instance = new Instance(wasmBytes);
 
 export const MIN_BYTES = 16;
 export const MAX_BYTES = 200;
 export const DEFAULT_BYTES = 30;
 
 /** Compiles the decoder in the background. It is optional: other functions do it when they are first called. */
-export const ready = compile;
+export function ready() {
+  return instance.compile();
+}
 
 /** Decodes a preview. */
 export function decodePreview(preview, options = {}) {
@@ -27,7 +31,7 @@ export function decodePreview(preview, options = {}) {
   ];
   // The text is limited before it is copied; the decoder limits it further.
   const input = new TextEncoder().encode(text.slice(0, 1024));
-  return picture(call("decode_preview", input, size, limits));
+  return picture(instance.call("decode_preview", input, size, limits));
 }
 
 /** Encodes RGBA pixels as the text of a preview. */
@@ -36,7 +40,7 @@ export function encodePreview(pixels, width, height, options = {}) {
   const input = toBytes(pixels, "pixels");
   const size = [checkInteger("width", width, 1, 2 ** 31 - 1), checkInteger("height", height, 1, 2 ** 31 - 1)];
   checkInteger("bytes", bytes, MIN_BYTES, MAX_BYTES);
-  return new TextDecoder().decode(call("encode_preview", input, [...size, bytes], limits).output);
+  return new TextDecoder().decode(instance.call("encode_preview", input, [...size, bytes], limits).output);
 }
 
 /** Longer side of the pictures in data URLs, in pixels, where no size is given. */
@@ -52,14 +56,4 @@ export function toDataURL(preview, options = {}) {
   const scale = URL_EDGE / Math.max(width, height);
   const size = [width, height].map(side => Math.max(1, Math.round(side * scale)));
   return pngDataUrl(decodePreview(preview, { ...options, width: size[0], height: size[1] }));
-}
-
-/** Describes an `.aez` file. */
-export function info(file) {
-  return fileInfo(toBytes(file, "file"));
-}
-
-/** Decodes an `.aez` file. */
-export async function decode(file, options = {}) {
-  return decodeFile(toBytes(file, "file"), options);
 }

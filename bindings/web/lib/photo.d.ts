@@ -1,4 +1,4 @@
-import type { Model } from "./index.js";
+import type { Model } from "./files.js";
 
 /** The model for photographs. It is loaded once. */
 export declare function photoModel(): Promise<Model>;

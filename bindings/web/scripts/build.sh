@@ -4,12 +4,17 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-../../scripts/build-wasm.sh --profile wasm --manifest-path bindings/web/Cargo.toml
-module=../../target/wasm/wasm32-unknown-unknown/wasm/aez_web.wasm
-optimized=../../target/wasm/aez_web.opt.wasm
 features=(--enable-simd --enable-bulk-memory --enable-sign-ext --enable-mutable-globals --enable-nontrapping-float-to-int
   --enable-reference-types --enable-multivalue)
-npx --no-install wasm-opt -O3 --converge "${features[@]}" -o "$optimized" "$module"
-node scripts/inline.mjs "$optimized" lib/wasm.js
+
+# Two modules: pages that only show previews need not load what decodes files.
+module() {
+  ../../scripts/build-wasm.sh --profile wasm --manifest-path bindings/web/Cargo.toml --features "$1"
+  npx --no-install wasm-opt -Os "${features[@]}" -o "../../target/wasm/aez_$1.wasm" \
+    ../../target/wasm/wasm32-unknown-unknown/wasm/aez_web.wasm
+  node scripts/inline.mjs "../../target/wasm/aez_$1.wasm" "lib/$2"
+}
+module previews wasm.js
+module files files-wasm.js
 cp ../../models/photo.safetensors lib/
 cp ../../LICENSE-MIT ../../LICENSE-APACHE .

@@ -1,12 +1,17 @@
 //! RGBA pixels and the pictures of the codec.
 
-use aez_core::{Limits, Picture, Result};
+use aez_core::Picture;
+#[cfg(feature = "previews")]
+use aez_core::{Limits, Result};
 
+#[cfg(feature = "previews")]
 use crate::state::argument;
 
+#[cfg(feature = "previews")]
 /// Bytes per pixel that encoding a preview holds: the input, its planes and the values of scaling.
 const BYTES_PER_PIXEL: u64 = 24;
 
+#[cfg(feature = "previews")]
 /// A picture of RGBA pixels. It is gray where red, green and blue are equal everywhere.
 pub fn from_rgba(pixels: &[u8], width: u32, height: u32, limits: &Limits) -> Result<Picture> {
     let count = u64::from(width) * u64::from(height);

@@ -1,10 +1,10 @@
-//! What remains between calls: input, output, limits and models.
+//! What remains between calls: input, output and limits.
 
 use std::sync::{Mutex, PoisonError};
 
-use aez_core::{Error, Limits, Model, Picture, Result, preview};
+use aez_core::{Error, Limits, Picture, Result};
 
-use crate::{PREVIEW_SLOT, picture};
+use crate::picture;
 
 static STATE: Mutex<State> = Mutex::new(State::new());
 
@@ -13,7 +13,6 @@ pub struct State {
     input: Vec<u8>,
     pub output: Output,
     pub limits: Limits,
-    models: Vec<Option<Model>>,
 }
 
 /// The result of a function.
@@ -36,12 +35,7 @@ impl Output {
 
 impl State {
     const fn new() -> Self {
-        Self {
-            input: Vec::new(),
-            output: Output::of_bytes(Vec::new()),
-            limits: Limits::NONE,
-            models: Vec::new(),
-        }
+        Self { input: Vec::new(), output: Output::of_bytes(Vec::new()), limits: Limits::NONE }
     }
 
     /// Calls a function with the state. JavaScript calls one function at a time, so that nothing waits.
@@ -64,41 +58,13 @@ impl State {
         self.input = Vec::new();
         self.output = Output::of_bytes(Vec::new());
     }
-
-    /// The model of a slot.
-    pub fn model(&self, slot: u32) -> Result<&Model> {
-        let model = self.models.get(slot as usize).and_then(Option::as_ref);
-        model.ok_or_else(|| argument("this model was dropped"))
-    }
-
-    pub fn add_model(&mut self, model: Model) -> u32 {
-        let free = self.models.iter().position(Option::is_none).unwrap_or(self.models.len());
-        if free == self.models.len() {
-            self.models.push(None);
-        }
-        self.models[free] = Some(model);
-        free as u32
-    }
-
-    pub fn drop_model(&mut self, slot: u32) {
-        if let Some(model) = self.models.get_mut(slot as usize).filter(|_| slot != PREVIEW_SLOT) {
-            *model = None;
-        }
-    }
-
-    /// Id and family of a model as JSON.
-    pub fn describe(&self, slot: u32) -> Result<Vec<u8>> {
-        let model = self.model(slot)?;
-        let (id, family) = (model.id().to_string(), model.family().to_string());
-        Ok(serde_json::json!({ "id": id, "family": family }).to_string().into_bytes())
-    }
 }
 
 /// Calls a function with the input, and keeps its result or its error as the output. Returns 0 or the kind of the error.
 pub fn with_input(function: impl FnOnce(&mut State, Vec<u8>) -> Result<Output>) -> u32 {
     State::with(|state| {
         let input = std::mem::take(&mut state.input);
-        let result = prepare(state).and_then(|()| function(state, input));
+        let result = function(state, input);
         let (kind, output) = match result {
             Ok(output) => (0, output),
             Err(error) => (kind_of(&error), Output::of_bytes(error.to_string().into_bytes())),
@@ -106,14 +72,6 @@ pub fn with_input(function: impl FnOnce(&mut State, Vec<u8>) -> Result<Output>) 
         state.output = output;
         kind
     })
-}
-
-/// Reads the built-in model, once.
-fn prepare(state: &mut State) -> Result<()> {
-    if state.models.is_empty() {
-        state.models.push(Some(Model::from_static(preview::MODEL_FILE)?));
-    }
-    Ok(())
 }
 
 /// An error of the caller.

@@ -1,9 +1,10 @@
 // Compiled, not run: the types of the package as a strict program sees them.
 
 import {
-  AezError, DEFAULT_BYTES, MAX_BYTES, Model, bytesToPreview, decode, decodePreview, encodePng, encodePreview, info, previewToBytes, ready,
-  toDataURL, type FileInfo, type Pixels,
+  AezError, DEFAULT_BYTES, MAX_BYTES, bytesToPreview, decodePreview, encodePng, encodePreview, previewToBytes, ready,
+  toDataURL, type Pixels,
 } from "aez-image";
+import { Model, decode, info, type FileInfo } from "aez-image/files";
 import { AezImageElement, defineAezImage } from "aez-image/element";
 import { photoModel } from "aez-image/photo";
 

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { AezError, Model, bytesToPreview, decode, decodePreview, encodePng, encodePreview, info, previewToBytes, toDataURL } from "aez-image";
+import { AezError, bytesToPreview, decodePreview, encodePng, encodePreview, previewToBytes, toDataURL } from "aez-image";
+import { Model, decode, info } from "aez-image/files";
 import { photoModel } from "aez-image/photo";
 
 import { native, toText } from "./native.mjs";
