@@ -21,7 +21,7 @@ const resized = (pixels, width, height) =>
 
 const preview = bytes => ({
   name: `AEZ, ${bytes} bytes`,
-  files: ["core.js", "files.js", "index.js", "png.js", "deflate.js", "text.js", "wasm.js"].map(name => `../lib/${name}`),
+  files: ["core.js", "index.js", "png.js", "deflate.js", "text.js", "wasm.js"].map(name => `../lib/${name}`),
   encode: pixels => encodePreview(pixels, EDGE, EDGE, { bytes }),
   decode: text => decodePreview(text, { width: EDGE, height: EDGE }).data,
   bytes: text => Math.floor(text.length * 3 / 4),
