@@ -32,7 +32,7 @@ popd >/dev/null
 
 if command -v chromium >/dev/null; then
   node scripts/demo.mjs
-  node --test test/browser/
+  node --test test/browser/*.test.mjs
 else
   echo "not tested in a browser: chromium is not installed"
 fi
