@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Builds aez-core without default features for wasm32-unknown-unknown: with the toolchain of rustup where it has this target, or else
-# with Debian's packages rustc-web, cargo-web and rust-web-src. Exits with 3 where neither is installed.
+# Builds for wasm32-unknown-unknown what the arguments for `cargo build` select, or else aez-core without default features: with the
+# toolchain of rustup where it has this target, or else with Debian's packages rustc-web, cargo-web and rust-web-src. Exits with 3 where
+# neither is installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 target=wasm32-unknown-unknown
-build=(build --release --locked -p aez-core --no-default-features --target "$target" --target-dir target/wasm)
+[ $# -gt 0 ] || set -- --release -p aez-core --no-default-features
+build=(build --locked --target "$target" --target-dir target/wasm "$@")
 
 if rustup target list --installed 2>/dev/null | grep -qx "$target"; then
   RUSTFLAGS="-Ctarget-feature=+simd128" exec cargo "${build[@]}"
