@@ -37,7 +37,7 @@
 //! # Features
 //!
 //! - `cli` (default): the command `aez`, training and evaluation. Programs that only use the library should disable it:
-//!   `aez = { version = "0.1", default-features = false }`.
+//!   `aez = { version = "0.2", default-features = false }`.
 //! - `cuda`: run the network on NVIDIA GPUs.
 //!
 //! The crate `aez-core` is the codec on pixel buffers alone, without picture files and built-in models; it compiles to WebAssembly

@@ -2,6 +2,7 @@
 
 mod common;
 
+use aez::{Decoder, Encoder, Picture, Quality, models};
 use aez_core::picture::psnr;
 use common::TestFolder;
 use predicates::str::contains;
@@ -136,6 +137,25 @@ fn tuning_for_ssim_gives_better_pictures_of_the_same_size() {
     let gain = tuned.ssimulacra2.unwrap() - plain.ssimulacra2.unwrap();
     assert!(gain > 0.2, "{tuned:?} {plain:?}");
     assert!(tuned.ms_ssim > plain.ms_ssim && tuned.psnr < plain.psnr, "{tuned:?} {plain:?}");
+}
+
+/// Of a size with columns beside the last whole group, and with steps enough for what was left there to grow without end.
+#[test]
+fn pictures_with_texture_are_encoded_by_each_network() {
+    let edge = 200;
+    let noise = |i: u32| (i.wrapping_mul(2_654_435_761) ^ i.wrapping_mul(40_503) >> 3) >> 20 & 31;
+    let level = |i: u32| {
+        let (x, y) = (f64::from(i / 3 % edge), f64::from(i / 3 / edge));
+        let wave = 50.0 * (0.4 * x).sin() + 30.0 * (0.23 * y + 0.05 * x).sin();
+        (112.0 + wave + f64::from(noise(i))) as u8
+    };
+    let original = Picture::from_rgb(edge, edge, (0..3 * edge * edge).map(level).collect());
+    let model = models::photo().unwrap();
+    for quality in [14, 41, 63, 86].map(|quality| Quality::new(quality).unwrap()) {
+        let file = Encoder::new(model).quality(quality).effort(2).encode(&original).unwrap();
+        let shown = psnr(&original, &Decoder::new(model).decode(&file).unwrap()).unwrap();
+        assert!(shown > 20.0, "{quality}: {} bytes, {shown:.1} dB", file.len());
+    }
 }
 
 #[test]
