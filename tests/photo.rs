@@ -154,7 +154,7 @@ fn pictures_with_texture_are_encoded_by_each_network() {
     for quality in [14, 41, 63, 86].map(|quality| Quality::new(quality).unwrap()) {
         let file = Encoder::new(model).quality(quality).effort(2).encode(&original).unwrap();
         let shown = psnr(&original, &Decoder::new(model).decode(&file).unwrap()).unwrap();
-        assert!(shown > 20.0, "{quality}: {} bytes, {shown:.1} dB", file.len());
+        assert!(shown > 20.0, "{quality:?}: {} bytes, {shown:.1} dB", file.len());
     }
 }
 

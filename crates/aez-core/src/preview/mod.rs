@@ -88,6 +88,11 @@ pub fn encode(model: &Model, picture: &Picture, bytes: usize) -> Result<String> 
     }
 }
 
+/// Whether all pixels are gray, so that the text does not depend on how a file stored them.
+fn is_gray(picture: &Picture) -> bool {
+    picture.rgb.as_chunks::<3>().0.iter().all(|[r, g, b]| r == g && g == b)
+}
+
 /// What precedes the symbols of a preview.
 fn head(picture: &Picture, bytes: usize) -> Result<Head> {
     if !(MIN_BYTES..=MAX_BYTES).contains(&bytes) {
@@ -98,7 +103,7 @@ fn head(picture: &Picture, bytes: usize) -> Result<Head> {
     check_picture(picture)?;
     Ok(Head {
         aspect: Aspect::of(picture.width, picture.height)?,
-        gray: picture.gray,
+        gray: picture.gray || is_gray(picture),
         alpha: AlphaGrid::of(picture, bytes / ALPHA_SHARE),
     })
 }

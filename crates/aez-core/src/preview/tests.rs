@@ -128,6 +128,14 @@ fn gray_and_opacities_are_kept() {
 }
 
 #[test]
+fn gray_pixels_are_gray_in_whatever_form() {
+    let gray = gray_net(32, 16).with_alpha(None);
+    let text = encode(&MODEL, &gray, 20).unwrap();
+    assert_eq!(encode(&MODEL, &gray.with_gray(false), 20).unwrap(), text);
+    assert!(decode(&MODEL, &text, None, &Limits::default()).unwrap().gray);
+}
+
+#[test]
 fn any_wrong_character_and_nearly_all_prefixes_are_errors() {
     let text = encode(&MODEL, &smooth(30, 20), 21).unwrap();
     for at in 0..text.len() {
