@@ -186,7 +186,7 @@ const LIMIT_HINTS: [(&str, &str); 4] = [
 
 /// Parts of messages, and the hints to them.
 const TEXT_HINTS: [(&str, &str); 5] = [
-    ("made with another model", "name its model file with --model"),
+    ("or was made with a", "name its model with --model"),
     ("built without a model", "name a model file with --model"),
     ("start from random weights", "--init xavier does"),
     ("resume with a lower learning rate", "use --resume with --lr"),
@@ -258,7 +258,7 @@ mod tests {
             assert!(!message(&error).contains("--max"), "{error}");
         }
         let preview = preview::decode(&testing::tiny(), "AAAA", None, &Limits::default()).unwrap_err();
-        assert!(message(&preview).ends_with("; name its model file with --model"), "{preview}");
+        assert!(message(&preview).ends_with("; name its model with --model"), "{preview}");
         let config = Config { channels: 3, ..Config::default() };
         let klt: Error = aez_train::klt::klt(config, Vec::new(), 1).unwrap_err().into();
         assert!(message(&klt).ends_with("; --init xavier does"), "{klt}");
