@@ -11,6 +11,7 @@ import json
 import numpy as np
 
 from aez_basics import RangeDecoder, frequencies, need
+from aez_model import Tensors
 
 PASSES = [(0, 0), (1, 1), (0, 1), (1, 0)]
 # The position and its neighbours: at the next column, the column before, the next row and the row before.
@@ -20,29 +21,11 @@ FIELDS = {
     "channels": (1, 8), "features": (1, 32), "wide": None, "wide_chroma": None, "hidden": (1, 32),
     "neighbours": (0, 12), "before": (0, 5), "coarser": (0, 5), "guides": (0, 32),
 }  # fmt: skip
-TYPES = {"I8": "i1", "I16": "<i2", "I32": "<i4", "U8": "u1", "U16": "<u2"}
 MAX_DIRECTIONS, MAX_COEFFICIENT, COEFFICIENT_SCALE = 16, 127, 45
 LATENT, OTHER = 4095, 32768
 
 
 # Model.
-
-
-class Tensors:
-    """The tensors of a model file."""
-
-    def __init__(self, header, values):
-        self.header, self.values = header, values
-
-    def get(self, name, dtype, count):
-        about = self.header.get(name)
-        need(about is not None, f"no tensor {name}", "model")
-        need(about["dtype"] == dtype, f"type of {name}", "model")
-        start, end = about["data_offsets"]
-        kind = np.dtype(TYPES[dtype])
-        need(0 <= start <= end <= len(self.values), f"place of {name}", "model")
-        need(end - start == count * kind.itemsize, f"number of values of {name}", "model")
-        return np.frombuffer(self.values[start:end], kind)
 
 
 def has_directions(name):

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from aez_basics import frequencies, need
-from aez_photo import Tensors
+from aez_model import Tensors
 
 EDGE, COUNT, LEVELS = 48, 576, 64
 STEP_WEIGHTS = [2, 5, 8, 8, 8, 8, 6, 4, 2, 1, 1, 1, 1, 1, 1]

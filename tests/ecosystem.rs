@@ -172,6 +172,23 @@ fn the_list_of_dependencies_is_that_of_the_manifest() {
     assert_eq!(documented, external.collect(), "docs/dependencies.md on the left, Cargo.toml on the right");
 }
 
+/// The packages for other languages and the examples have the version of the crate.
+#[test]
+fn packages_have_one_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    let (minor, _) = version.rsplit_once('.').unwrap();
+    for (file, line) in [
+        ("bindings/python/Cargo.toml", format!("version = \"{version}\"")),
+        ("bindings/python/pyproject.toml", format!("tile = [\"aez-model-tile=={minor}.*\"]")),
+        ("bindings/python-model-tile/pyproject.toml", format!("version = \"{version}\"")),
+        ("bindings/web/Cargo.toml", format!("version = \"{version}\"")),
+        ("bindings/web/package.json", format!("\"version\": \"{version}\",")),
+        ("bindings/web/examples/next/package.json", format!("\"aez-image\": \"^{minor}.0\",")),
+    ] {
+        assert!(read(file).lines().any(|found| found.trim() == line), "{file} lacks {line}");
+    }
+}
+
 /// Every dependency of a crate takes its version from the workspace, and no dependency of the workspace is unused.
 #[test]
 fn versions_of_dependencies_are_those_of_the_workspace() {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use aez::models;
-use aez_core::{Error, Limits, Model, Tune, container::Family, preview, tiled::Storage};
+use aez_core::{Error, Limits, Model, Tune, container::Family, tiled::Storage};
 use aez_train::GraphBackend;
 use clap::{Args, ValueEnum};
 
@@ -75,12 +75,9 @@ impl Common {
         self.load_model_or(DEFAULT_MODEL)
     }
 
-    /// The model of `--model` for previews, by default `preview` for encoding, and the built-in model of its family for a text.
-    pub fn preview_model(&self, text: Option<&str>) -> Result<&'static Model, Failure> {
-        match text.map(preview::family).transpose()? {
-            Some(Family::TILED) => self.load_model_or(DEFAULT_MODEL),
-            _ => self.load_model_or(PREVIEW_MODEL),
-        }
+    /// The model of `--model` for encoding previews, by default `preview`.
+    pub fn preview_model(&self) -> Result<&'static Model, Failure> {
+        self.load_model_or(PREVIEW_MODEL)
     }
 
     fn load_model_or(&self, default: &str) -> Result<&'static Model, Failure> {
@@ -99,7 +96,7 @@ impl Common {
         Ok(Box::leak(Box::new(model)))
     }
 
-    /// The model for decoding AEZ files: that of `--model`, or else for each file the built-in model of its family.
+    /// The model for decoding: that of `--model`, or else for each file or preview the built-in model of its family.
     pub fn decoding_model(&self) -> Result<DecodingModel, Failure> {
         let is_chosen = (self.model.is_some() && !self.is_auto()) || self.device != Device::Cpu;
         Ok(DecodingModel(is_chosen.then(|| self.load_model()).transpose()?))
@@ -119,12 +116,16 @@ impl Common {
     }
 }
 
-/// The model for decoding AEZ files; `None` stands for the built-in ones.
+/// The model for decoding; `None` stands for the built-in ones.
 pub struct DecodingModel(Option<&'static Model>);
 
 impl DecodingModel {
     pub fn for_file(&self, file: &[u8]) -> aez_core::Result<&'static Model> {
         self.0.map_or_else(|| models::for_file(file), Ok)
+    }
+
+    pub fn for_preview(&self, text: &str) -> aez_core::Result<&'static Model> {
+        self.0.map_or_else(|| models::for_preview(text), Ok)
     }
 }
 

@@ -77,14 +77,14 @@ impl Args {
         check_output(output, common.force)?;
         let text = if text == "-" { read_text()? } else { text.to_owned() };
         let text = text.trim();
-        let picture =
-            preview::decode(common.preview_model(Some(text))?, text, self.size, &self.limits.limits())?;
+        let model = common.decoding_model()?.for_preview(text)?;
+        let picture = preview::decode(model, text, self.size, &self.limits.limits())?;
         write_output(output, &encode_picture(&picture, output, format)?, None)
     }
 
     /// Prints a preview of each picture. An error in one picture is printed, and the other pictures are still encoded.
     fn print(&self, common: &Common) -> Result<(), Failure> {
-        let (paths, model) = (pictures_of(&self.paths)?, common.preview_model(None)?);
+        let (paths, model) = (pictures_of(&self.paths)?, common.preview_model()?);
         let bar = progress::files(paths.len(), common.quiet);
         let mut previews = Vec::new();
         for path in &paths {

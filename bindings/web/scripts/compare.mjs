@@ -1,9 +1,12 @@
 // Compares previews with other placeholders on the pictures of a folder: `node scripts/compare.mjs FOLDER`, after `npm run build`.
 //
+// With `npm install --no-save sqip@0.3.3`, the table has SQIP, too; it comes with programs for x86-64 that draw the shapes.
+//
 // The centre square of each picture is scaled to 96x96 pixels, encoded, and decoded to 96x96 pixels. The table has averages over the
 // pictures: PSNR in RGB, SSIM of luma (a Gaussian window of 11x11), and the time of one decode.
 
-import { readFileSync, readdirSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
@@ -58,12 +61,31 @@ const small = (name, mime, write) => ({
   isNative: true,
 });
 
+/** Shapes as SVG, by default 8, found in a picture of 640x640 pixels and blurred by 12 of them. */
+const shapes = (sqip, count) => {
+  const filename = `${mkdtempSync(`${tmpdir()}/sqip-`)}/picture.png`;
+  return {
+    name: `SQIP, ${count} shapes`,
+    files: [],
+    encode: async pixels => {
+      const image = sharp(pixels, { raw: { width: EDGE, height: EDGE, channels: 4 } });
+      await image.resize(640, 640, { kernel: "cubic" }).removeAlpha().png().toFile(filename);
+      return sqip({ filename, numberOfPrimitives: count, blur: 12 }).final_svg;
+    },
+    decode: svg => raw(sharp(Buffer.from(svg)).resize(EDGE, EDGE)),
+    bytes: svg => gzipSync(svg, { level: 9 }).length,
+    isNative: true,
+  };
+};
+const sqip = await import("sqip").then(module => module.default, () => undefined);
+
 const CODECS = [
   ...[16, 21, 25, 30, 60, 100, 200].map(preview),
   hash(3, 3), hash(4, 3), hash(4, 4), hash(6, 6), hash(9, 9),
   thumb,
   small("WebP 16x16, quality 20", "image/webp", image => image.webp({ quality: 20, effort: 6 })),
   small("JPEG 16x16, quality 20", "image/jpeg", image => image.jpeg({ quality: 20, mozjpeg: true })),
+  ...(sqip ? [8, 20] : []).map(count => shapes(sqip, count)),
 ];
 
 function psnr(a, b) {
@@ -114,7 +136,8 @@ async function measure(codec, pictures) {
     found.ssim.push(ssim(pixels, shown));
   }
   const paths = codec.files.map(file => fileURLToPath(new URL(file, import.meta.url)));
-  const size = gzipSync(Buffer.concat(paths.map(path => readFileSync(path))), { level: 9 }).length;
+  const bytesOfAll = Buffer.concat(paths.map(path => readFileSync(path)));
+  const size = bytesOfAll.length && gzipSync(bytesOfAll, { level: 9 }).length;
   return { ...Object.fromEntries(Object.entries(found).map(([name, values]) => [name, mean(values)])), size };
 }
 

@@ -7,18 +7,12 @@
 
 use std::io::{BufRead, stdin};
 
-use aez_core::{Decoder, Encoder, Error, Limits, Model, Quality, preview};
+use aez_core::{Decoder, Encoder, Error, Limits, Model, Picture, Quality, preview};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 #[path = "../src/picture.rs"]
 mod picture;
-
-mod state {
-    pub fn argument(message: &str) -> aez_core::Error {
-        aez_core::Error::Misuse(message.to_owned())
-    }
-}
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = preview::model();
@@ -27,11 +21,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let number = |name: &str| task[name].as_u64().unwrap_or_default() as u32;
         let pixels = |name: &str| {
             let rgba = BASE64_STANDARD.decode(task[name].as_str().unwrap_or_default()).unwrap_or_default();
-            picture::from_rgba(&rgba, number("width"), number("height"), &Limits::default())
+            from_rgba(&rgba, number("width"), number("height"))
         };
         let result = if task.get("encode").is_some() {
             let bytes = number("bytes") as usize;
-            pixels("encode").and_then(|pixels| preview::encode(model, &pixels, bytes)).map(Value::from)
+            preview::encode(model, &pixels("encode"), bytes).map(Value::from)
         } else if let Some(text) = task["decode"].as_str() {
             let size = (number("width"), number("height"));
             let size = (size != (0, 0)).then_some(size);
@@ -39,14 +33,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             decoded.map(|picture| BASE64_STANDARD.encode(picture::to_rgba(&picture)).into())
         } else {
             let model = Model::from_bytes(std::fs::read(task["model"].as_str().unwrap_or_default())?)?;
-            pixels("file").and_then(|pixels| file(&model, &pixels, number("quality") as u8))
+            file(&model, &pixels("file"), number("quality") as u8)
         };
         println!("{}", result.unwrap_or_else(|error| json!({ "error": error.to_string() })));
     }
     Ok(())
 }
 
-fn file(model: &Model, picture: &aez_core::Picture, quality: u8) -> Result<Value, Error> {
+fn from_rgba(rgba: &[u8], width: u32, height: u32) -> Picture {
+    let pixels = rgba.as_chunks::<4>().0;
+    let rgb = pixels.iter().flat_map(|&[r, g, b, _]| [r, g, b]).collect();
+    Picture::from_rgb(width, height, rgb).with_alpha(Some(pixels.iter().map(|pixel| pixel[3]).collect()))
+}
+
+fn file(model: &Model, picture: &Picture, quality: u8) -> Result<Value, Error> {
     let file = Encoder::new(model).quality(Quality::new(quality)?).effort(0).encode(picture)?;
     let decoded = Decoder::new(model).decode(&file)?;
     Ok(json!({

@@ -38,13 +38,24 @@ pub struct Recipe {
     pub preparation: u32,
     /// Each picture has a quality of its own, up to this far from that of the network.
     pub jitter: f32,
+    /// Whether the weights stay as they are, so that only directions are trained.
+    #[serde(default)]
+    pub only_directions: bool,
     /// Seed of the order of the pictures, of their qualities and of the noise.
     pub seed: u64,
 }
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { batch: 2, rate: 3e-3, updates: 80, preparation: 12, jitter: 11.0, seed: 0 }
+        Self {
+            batch: 2,
+            rate: 3e-3,
+            updates: 80,
+            preparation: 12,
+            jitter: 11.0,
+            only_directions: false,
+            seed: 0,
+        }
     }
 }
 
@@ -224,7 +235,9 @@ impl Trainer {
         for row in directions.chunks_exact_mut(parameters.len()) {
             layers.still_arrays().for_each(|range| row[range].fill(0.0));
         }
-        self.adam.update(parameters, gradient, rate, WEIGHT_DECAY, self.steps);
+        if !self.recipe.only_directions {
+            self.adam.update(parameters, gradient, rate, WEIGHT_DECAY, self.steps);
+        }
         self.direction_adam.update(values, directions, DIRECTION_RATE * rate, WEIGHT_DECAY, self.steps);
     }
 
