@@ -53,8 +53,9 @@ pub struct Shared {
     minutes: Option<f64>,
     /// Change the recipe. Family tile: distortion=mse|psnr, border=X, quantize=BOOL, muon=BOOL, average=X, thumbnails=X, colour=X,
     /// flip=BOOL, crop=BOOL, clip=X, warm_up=N, rate=X, linear_rate=X, schedule=constant|cosine|trapezoid, whole_sets=BOOL. Family
-    /// photo: batch=N, rate=X, updates=N, preparation=N, jitter=X, pool=N, edge=N, levels=N, directions=N, and sizes of level L: L.channels=N,
-    /// L.features=N, L.wide=BOOL, L.wide_chroma=BOOL, L.hidden=N, L.neighbours=N, L.before=N, L.coarser=N, L.guides=N
+    /// photo: batch=N, rate=X, updates=N, preparation=N, jitter=X, pool=N, edge=N, thumbnails=X, levels=N, directions=N,
+    /// only_directions=BOOL, and sizes of level L: L.channels=N, L.features=N, L.wide=BOOL, L.wide_chroma=BOOL, L.hidden=N,
+    /// L.neighbours=N, L.before=N, L.coarser=N, L.guides=N
     #[arg(long, value_name = "FIELD=VALUE", num_args = 1..)]
     set: Vec<String>,
     /// Initial weights: a built-in model (tile), a model file, or for the family tile klt (Karhunen-Loève transform), paper or xavier

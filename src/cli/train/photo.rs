@@ -53,7 +53,8 @@ impl PhotoArgs {
         let options = self.options(shared)?;
         let bar = progress::run(common.quiet);
         bar.set_message("reading pictures");
-        let crops = Crops::open(&shared.data, options.recipe.edge, &Limits::default())?;
+        let crops = Crops::open(&shared.data, options.recipe.edge, &Limits::default())?
+            .with_thumbnails(options.recipe.thumbnails);
         crops.skipped().iter().for_each(|skipped| log(skipped));
         if !common.quiet {
             let (count, measured) = (crops.len(), crops.validation().len());

@@ -102,15 +102,16 @@ impl Network {
         Err(Error::Model(format!("{} numbers are no directions of {:?}", directions.len(), self.config)))
     }
 
-    /// The network with some random directions instead of its own.
+    /// The network with `count` directions: its own, as far as it has them, and random ones.
     ///
     /// # Errors
     /// [`Error::Model`] for more directions than a network can have.
     pub fn with_random_directions(self, count: usize, seed: u64) -> Result<Self> {
+        let own = self.directions;
         let config = Config { directions: count, ..self.config };
-        let network = Self::with_steps(config, self.lambda, self.parameters, self.steps);
-        let mut network = network?;
+        let mut network = Self::with_steps(config, self.lambda, self.parameters, self.steps)?;
         network.draw_directions(&mut ChaCha8Rng::seed_from_u64(seed));
+        network.directions.iter_mut().zip(own).for_each(|(to, own)| *to = own);
         Ok(network)
     }
 

@@ -226,6 +226,21 @@ fn directions_fit_a_network_to_each_picture() {
     assert!(after.loss < without.loss, "{after:?} {without:?}");
 }
 
+#[test]
+fn directions_are_trained_alone_and_added_to_others() {
+    let network = small_network().with_random_directions(2, 1).unwrap();
+    let recipe = Recipe { preparation: 1, only_directions: true, ..Recipe::default() };
+    let mut trainer = Trainer::new(network.clone(), targets(&[(24, 20), (17, 30)]), recipe);
+    for step in 0..8 {
+        trainer.step(step as f32 / 8.0);
+    }
+    let trained = trainer.network();
+    assert!(trained.parameters == network.parameters && trained.directions != network.directions);
+    let more = trained.clone().with_random_directions(3, 2).unwrap();
+    let (own, added) = more.directions.split_at(trained.directions.len());
+    assert!(own == trained.directions && added.iter().any(|value| *value != 0.0));
+}
+
 #[cfg(feature = "rayon")]
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {

@@ -20,6 +20,8 @@ use crate::{
 
 /// By how much crops are scaled down, each with the same probability: photographs come in many resolutions.
 const SCALES: [f32; 5] = [1.0, 1.0, 0.75, 0.5, 0.35];
+/// Part of the shorter side of a picture that a thumbnail shows at least.
+const SMALLEST_THUMBNAIL: f32 = 0.45;
 /// Probability that a crop's rows and columns are exchanged.
 const TRANSPOSED: f32 = 0.3;
 /// Maximum number of pictures whose centres are measured during the training.
@@ -29,6 +31,8 @@ const MAX_VALIDATION: usize = 8;
 #[derive(Debug)]
 pub struct Crops {
     edge: u32,
+    /// Probability that a crop is a thumbnail.
+    thumbnails: f32,
     pictures: Vec<Picture>,
     /// Indices of the pictures, each repeated by the weight of its source.
     visits: Vec<usize>,
@@ -48,6 +52,7 @@ impl Crops {
     pub fn open(specs: &[Spec], edge: u32, limits: &Limits) -> Result<Self> {
         let mut crops = Self {
             edge,
+            thumbnails: 0.0,
             pictures: Vec::new(),
             visits: Vec::new(),
             validation: Vec::new(),
@@ -63,6 +68,12 @@ impl Crops {
         }
         crops.validation = thin(std::mem::take(&mut crops.validation), MAX_VALIDATION);
         Ok(crops)
+    }
+
+    /// The same pictures, with crops some of which show most of their picture. `part` is how many, 0 to 1.
+    #[must_use]
+    pub fn with_thumbnails(self, part: f32) -> Self {
+        Self { thumbnails: part, ..self }
     }
 
     fn add(&mut self, spec: &Spec, limits: &Limits) -> Result<()> {
@@ -108,8 +119,14 @@ impl Crops {
     pub fn crop(&self, seed: u64, number: u64) -> Picture {
         let mut rng = generator(Key { seed, epoch: 0, position: number }, Purpose::Tile);
         let picture = &self.pictures[self.visits[rng.random_range(0..self.visits.len())]];
-        let scale = SCALES[rng.random_range(0..SCALES.len())];
-        let side = ((self.edge as f32 / scale).round() as u32).min(picture.shortest_side());
+        let shortest = picture.shortest_side();
+        let side = if self.thumbnails > 0.0 && rng.random::<f32>() < self.thumbnails {
+            let part = rng.random_range(SMALLEST_THUMBNAIL..=1.0);
+            ((shortest as f32 * part).round() as u32).max(self.edge)
+        } else {
+            let scale = SCALES[rng.random_range(0..SCALES.len())];
+            ((self.edge as f32 / scale).round() as u32).min(shortest)
+        };
         let [x, y] = [picture.width, picture.height].map(|size| rng.random_range(0..=size - side) as usize);
         let side = side as usize;
         let mut crop = self.resampled(picture, Window { x, y, width: side, height: side });
@@ -217,6 +234,22 @@ mod tests {
             mirrored += u32::from(crop.rgb[last(15, 0)] < crop.rgb[0] || crop.rgb[last(0, 15)] < crop.rgb[0]);
         }
         assert!((15..50).contains(&transposed) && (30..70).contains(&mirrored), "{transposed} {mirrored}");
+    }
+
+    #[test]
+    fn thumbnails_show_most_of_their_picture() {
+        let dir = folder(30);
+        let crops = Crops::open(&[dir.path().to_str().unwrap().parse().unwrap()], 16, &Limits::default());
+        let crops = crops.unwrap();
+        let widest = |crops: &Crops| {
+            let shown = |number| {
+                let crop = crops.crop(1, number);
+                crop.rgb[1].abs_diff(crop.rgb[crop.rgb.len() - 2])
+            };
+            (0..100).map(shown).max().unwrap()
+        };
+        assert!(widest(&crops) < 46, "16 pixels show at most 16 / 0.35");
+        assert!(widest(&crops.with_thumbnails(1.0)) > 50, "of 60 rows");
     }
 
     #[test]

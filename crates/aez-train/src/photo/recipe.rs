@@ -15,11 +15,14 @@ pub struct Recipe {
     pub pool: usize,
     /// Width and height of a crop in pixels.
     pub edge: u32,
+    /// Part of the crops that show most of their picture, as thumbnails do, 0 to 1.
+    #[serde(default)]
+    pub thumbnails: f32,
 }
 
 impl Default for Recipe {
     fn default() -> Self {
-        Self { config: Config::default(), steps: Steps::default(), pool: 48, edge: 192 }
+        Self { config: Config::default(), steps: Steps::default(), pool: 48, edge: 192, thumbnails: 0.0 }
     }
 }
 
@@ -42,6 +45,9 @@ impl Recipe {
                 recipe.config.directions = serde_json::from_str(text).map_err(invalid)?;
             }
             None if field == "pool" => recipe.pool = serde_json::from_str(text).map_err(invalid)?,
+            None if field == "thumbnails" => {
+                recipe.thumbnails = serde_json::from_str(text).map_err(invalid)?
+            }
             None if field == "edge" => recipe.edge = serde_json::from_str(text).map_err(invalid)?,
             None if field == "levels" => {
                 let count: usize = serde_json::from_str(text).map_err(invalid)?;
@@ -62,8 +68,8 @@ impl Recipe {
         if !(1..=4096).contains(&self.pool) || !(1..=self.pool).contains(&batch) {
             return Err(format!("a pool of {} crops with steps of {batch} is not possible", self.pool));
         }
-        if !(0.0..=50.0).contains(&self.steps.jitter) {
-            return Err("jitter is from 0 to 50".into());
+        if !(0.0..=50.0).contains(&self.steps.jitter) || !(0.0..=1.0).contains(&self.thumbnails) {
+            return Err("jitter is from 0 to 50, and thumbnails from 0 to 1".into());
         }
         if !(8..=1024).contains(&self.edge) || updates == 0 || !rate.is_finite() || rate <= 0.0 {
             return Err("edge is from 8 to 1024, updates at least 1, and rate more than 0".into());
@@ -105,6 +111,8 @@ mod tests {
             "rate=0",
             "x=1",
             "directions=17",
+            "thumbnails=1.5",
+            "only_directions=1",
         ] {
             assert!(changed.with(wrong).is_err(), "{wrong}");
         }

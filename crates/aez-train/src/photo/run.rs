@@ -41,7 +41,7 @@ pub struct Options {
     pub seed: u64,
     /// A model file and its name. The run starts from its network for the quality, and its other networks stay in the new model file.
     /// The file of a network in floating point will do, too, if it is for the same quality. The sizes of the network replace those of
-    /// the recipe; directions of the recipe are added to a network that has none. Default none.
+    /// the recipe; a network with fewer directions than the recipe gets random ones in addition. Default none.
     pub init: Option<(String, Vec<u8>)>,
     /// A model file whose other networks are kept in the new one, instead of those of `init`. Default none.
     pub into: Option<Vec<u8>>,
@@ -284,8 +284,8 @@ fn initial(bytes: &[u8], options: &Options) -> Result<Network> {
         }
         None => PhotoModel::from_bytes(bytes)?.float_network(*quality, 1.0)?,
     };
-    match (network.config().directions, recipe.config.directions) {
-        (0, added) if added > 0 => Ok(network.with_random_directions(added, *seed)?),
+    match recipe.config.directions {
+        count if count > network.config().directions => Ok(network.with_random_directions(count, *seed)?),
         _ => Ok(network),
     }
 }

@@ -131,15 +131,21 @@ fn networks_of_other_programs_are_rounded_and_added_to_a_model() {
 }
 
 #[test]
-fn directions_are_added_to_a_network_without_any() {
+fn directions_are_added_to_a_network_and_to_others() {
     let crops = crops();
     let folder = tempfile::tempdir().unwrap();
     let quality = Quality::new(30).unwrap();
     let network = Network::new(recipe().config, lambda(quality), 5).unwrap();
-    let init = Some(("old".into(), PhotoModel::to_bytes(&[(quality, &network)]).unwrap()));
-    let recipe = recipe().with("directions=2").unwrap();
-    let options = Options { steps: 3, init, ..Options::new(quality, recipe, folder.path().join("new")) };
-    train(&crops, &options, &mut |_| {}).unwrap();
-    let model = PhotoModel::from_bytes(&fs::read(&options.out).unwrap()).unwrap();
-    assert_eq!(model.network(quality).0.config().directions, 2);
+    let mut init = PhotoModel::to_bytes(&[(quality, &network)]).unwrap();
+    for (count, only) in [(2, false), (3, true)] {
+        let recipe = recipe().with(&format!("directions={count}")).unwrap();
+        let recipe = recipe.with(&format!("only_directions={only}")).unwrap();
+        let out = folder.path().join(count.to_string());
+        let options =
+            Options { steps: 3, init: Some(("old".into(), init)), ..Options::new(quality, recipe, &out) };
+        train(&crops, &options, &mut |_| {}).unwrap();
+        init = fs::read(&out).unwrap();
+        let model = PhotoModel::from_bytes(&init).unwrap();
+        assert_eq!(model.network(quality).0.config().directions, count);
+    }
 }
