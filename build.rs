@@ -1,5 +1,5 @@
-//! Chooses the files of the built-in models: those that environment variables name, or else the repository's. A checkout without them
-//! builds, too; the program then needs model files.
+//! Chooses the files of the built-in models that this package contains or that environment variables name. A checkout without the file
+//! of `tile` builds, too; the program then needs a model file.
 
 use std::{
     env, fs,
@@ -8,23 +8,21 @@ use std::{
 
 fn main() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
-    choose(&root, "AEZ_BUILTIN_MODEL", "models/tile.safetensors");
-    choose(&root, "AEZ_BUILTIN_PHOTO_MODEL", "models/photo.safetensors");
+    choose(&root, "AEZ_BUILTIN_MODEL", Some("models/tile.safetensors"));
+    // Without the variable, the model is that of `aez-core`.
+    choose(&root, "AEZ_BUILTIN_PHOTO_MODEL", None);
 }
 
-/// Sets the variable for the compiler to the file that it names in the environment, or to the repository's file, or to an empty one.
-fn choose(root: &Path, variable: &str, own: &str) {
-    let own = root.join(own);
+/// Sets the variable for the compiler to the file that it names in the environment, or to this package's file, or to an empty one.
+fn choose(root: &Path, variable: &str, own: Option<&str>) {
+    let own = own.map(|own| root.join(own)).filter(|own| own.exists());
     println!("cargo::rerun-if-env-changed={variable}");
-    let model = match env::var_os(variable).filter(|path| !path.is_empty()) {
-        Some(path) => root.join(path),
-        None if own.exists() => own.clone(),
-        None => {
-            let none = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo")).join("no-model");
-            fs::write(&none, []).expect("cargo's folder for results can be written to");
-            none
-        }
-    };
+    let chosen = env::var_os(variable).filter(|path| !path.is_empty()).map(|path| root.join(path));
+    let model = chosen.or(own).unwrap_or_else(|| {
+        let none = PathBuf::from(env::var_os("OUT_DIR").expect("set by cargo")).join("no-model");
+        fs::write(&none, []).expect("cargo's folder for results can be written to");
+        none
+    });
     if !model.is_file() {
         println!("cargo::error={variable} names {}, which is no file", model.display());
     }

@@ -7,7 +7,7 @@ use aez_core::{
     container::{Family, Header},
 };
 
-/// A model file that `build.rs` chooses; empty where there is none.
+/// A model file; empty where there is none.
 struct BuiltIn {
     name: &'static str,
     bytes: &'static [u8],
@@ -22,9 +22,11 @@ static TILE: BuiltIn = BuiltIn {
     variable: "AEZ_BUILTIN_MODEL",
     loaded: OnceLock::new(),
 };
+/// The file that the environment of the build chooses; empty where it chooses none.
+static CHOSEN_PHOTO: &[u8] = include_bytes!(env!("AEZ_BUILTIN_PHOTO_MODEL"));
 static PHOTO: BuiltIn = BuiltIn {
     name: NAMES[1],
-    bytes: include_bytes!(env!("AEZ_BUILTIN_PHOTO_MODEL")),
+    bytes: if CHOSEN_PHOTO.is_empty() { aez_core::photo::MODEL_FILE } else { CHOSEN_PHOTO },
     variable: "AEZ_BUILTIN_PHOTO_MODEL",
     loaded: OnceLock::new(),
 };

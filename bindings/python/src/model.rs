@@ -4,9 +4,6 @@ use pyo3::prelude::*;
 
 use crate::errors::raise;
 
-/// The built-in model for photographs. `tile` is ten times as large and has a Python package of its own.
-static PHOTO: &[u8] = include_bytes!("../../../models/photo.safetensors");
-
 /// A trained model, which encodes and decodes pictures.
 #[pyclass(frozen, module = "aez")]
 pub struct Model(pub aez_core::Model);
@@ -22,7 +19,7 @@ impl Model {
     /// The built-in model for photographs.
     #[staticmethod]
     fn photo(py: Python<'_>) -> PyResult<Self> {
-        py.detach(|| aez_core::Model::from_static(PHOTO)).map(Self).map_err(|error| raise(py, error))
+        py.detach(|| aez_core::Model::from_static(aez_core::photo::MODEL_FILE)).map(Self).map_err(|error| raise(py, error))
     }
 
     /// The built-in model for previews.

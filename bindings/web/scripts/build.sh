@@ -16,5 +16,5 @@ module() {
 }
 module previews wasm.js
 module files files-wasm.js
-cp ../../models/photo.safetensors lib/
+cp ../../crates/aez-core/models/photo.safetensors lib/
 cp ../../LICENSE-MIT ../../LICENSE-APACHE .

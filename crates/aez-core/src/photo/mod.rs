@@ -46,3 +46,6 @@ pub use network::Network;
 pub use quality::lambda;
 pub use target::Target;
 pub use train::{Progress, Recipe, Trainer};
+
+/// The built-in model for photographs.
+pub static MODEL_FILE: &[u8] = include_bytes!("../../models/photo.safetensors");
