@@ -9,6 +9,7 @@ use aez_core::{
     Error, Model,
     preview::{self, DEFAULT_BYTES, MAX_BYTES, MIN_BYTES},
 };
+use rayon::prelude::*;
 use serde::Serialize;
 
 use super::{
@@ -82,22 +83,27 @@ impl Args {
         write_output(output, &encode_picture(&picture, output, format)?, None)
     }
 
-    /// Prints a preview of each picture. An error in one picture is printed, and the other pictures are still encoded.
+    /// Prints a preview of each picture. Errors in pictures are printed, and the other pictures are still encoded.
     fn print(&self, common: &Common) -> Result<(), Failure> {
         let (paths, model) = (pictures_of(&self.paths)?, common.preview_model()?);
         let bar = progress::files(paths.len(), common.quiet);
-        let mut previews = Vec::new();
-        for path in &paths {
+        let encode = |path: &PathBuf| {
             progress::set_file(&bar, path);
-            match self.encode(path, model) {
+            let preview = self.encode(path, model);
+            bar.inc(1);
+            preview
+        };
+        let results: Vec<_> = paths.par_iter().map(encode).collect();
+        bar.finish_and_clear();
+        let mut previews = Vec::new();
+        for (path, result) in paths.iter().zip(results) {
+            match result {
                 Ok(preview) => previews.push(preview),
                 Err(error) => {
                     Failure::in_file(path, error).print();
                 }
             }
-            bar.inc(1);
         }
-        bar.finish_and_clear();
         if self.json {
             print_json(&previews)?;
         } else {
