@@ -19,7 +19,9 @@ impl Model {
     /// The built-in model for photographs.
     #[staticmethod]
     fn photo(py: Python<'_>) -> PyResult<Self> {
-        py.detach(|| aez_core::Model::from_static(aez_core::photo::MODEL_FILE)).map(Self).map_err(|error| raise(py, error))
+        py.detach(|| aez_core::Model::from_static(aez_core::photo::MODEL_FILE))
+            .map(Self)
+            .map_err(|error| raise(py, error))
     }
 
     /// The built-in model for previews.
