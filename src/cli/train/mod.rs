@@ -58,10 +58,10 @@ pub struct Shared {
     /// L.neighbours=N, L.before=N, L.coarser=N, L.guides=N
     #[arg(long, value_name = "FIELD=VALUE", num_args = 1..)]
     set: Vec<String>,
-    /// Initial weights: a built-in model (tile, photo), a model file, or for the family tile klt (Karhunen-Loève transform), paper or xavier
-    /// (random; the paper's transposed convolutions start at the default of PyTorch), or the checkpoint of another run [default: the
-    /// recipe's]
-    #[arg(long, value_name = "klt|paper|xavier|tile|FILE")]
+    /// Initial weights: a built-in model (tile, photo), a model file, or for the family tile klt (Karhunen-Loève transform), paper or
+    /// xavier (random; the paper's transposed convolutions start at the default of PyTorch), or the checkpoint of another run [default:
+    /// the recipe's]
+    #[arg(long, value_name = "klt|paper|xavier|tile|photo|FILE")]
     init: Option<PathBuf>,
     /// Seed of the random numbers
     #[arg(long, value_name = "N", default_value_t = 1)]
