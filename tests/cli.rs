@@ -240,6 +240,13 @@ fn info_accounts_for_every_byte_of_a_file() {
     assert!(["zstd", "range"].contains(&info["coder"].as_str().unwrap()));
     let text = folder.aez(&["info", "-"]).pipe_stdin(folder.path("a.aez")).unwrap().assert().success();
     text.stdout(contains("40 x 25").and(contains(format!("{total} bytes"))));
+    folder.write("bad", "no model");
+    for (model, message) in [("bad", "not a usable AEZ model"), ("missing", "cannot read the model missing")]
+    {
+        let mut aez = assert_cmd::cargo::cargo_bin_cmd!("aez");
+        let unread = aez.current_dir(folder.root()).args(["info", "a.aez", "--model", model]).assert();
+        unread.code(1).stdout("").stderr(contains(message));
+    }
 }
 
 #[test]

@@ -60,11 +60,24 @@ fn the_page_shows_the_given_number_of_pictures() {
     let folder = folder();
     folder.write("model.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>");
     for (count, expected) in [("0", 0), ("1", 1), ("9", 2)] {
-        eval(&folder, &["--out", "out", "--page-pictures", count]).assert().success();
+        eval(&folder, &["--out", "out", "-f", "--page-pictures", count]).assert().success();
         let page = folder.text("out/index.html");
         assert_eq!(page.matches("class=\"sample\"").count(), expected);
         assert_eq!(page.matches("data:image/png").count(), expected * 3, "the original and two qualities");
         assert_eq!(page.matches("data:image/svg+xml").count(), 1, "the loss curve of the model");
+    }
+}
+
+#[test]
+fn existing_files_are_kept_without_force() {
+    let folder = folder();
+    for name in ["index.html", "results.json", "psnr.svg", "ms-ssim.svg", "ssimulacra2.svg"] {
+        let file = format!("out/{name}");
+        folder.write(&file, "precious");
+        let refused = eval(&folder, &["--out", "out"]).assert().code(1);
+        refused.stderr(contains(format!("{file} exists")).and(contains("--force")));
+        assert_eq!(folder.read(&file), b"precious");
+        fs::remove_file(folder.path(&file)).unwrap();
     }
 }
 

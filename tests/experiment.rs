@@ -221,4 +221,12 @@ fn the_binary_rejects_invalid_experiments() {
         .stderr(contains("x/paper holds an experiment").and(contains("dropout.safetensors")))
         .stderr(contains("--force"));
     assert_eq!(folder.read("x/paper/dropout.safetensors"), b"precious");
+    fs::remove_file(folder.path("x/paper/dropout.safetensors")).unwrap();
+    for name in ["README.md", "losses.svg", "settings.json", "dropout.safetensors.csv"] {
+        let file = format!("x/paper/{name}");
+        folder.write(&file, "precious");
+        aez(&["pictures"]).code(1).stderr(contains(format!("({name})")).and(contains("--force")));
+        assert_eq!(folder.read(&file), b"precious");
+        fs::remove_file(folder.path(&file)).unwrap();
+    }
 }

@@ -2,8 +2,11 @@
 
 mod common;
 
-use aez::{Decoder, Encoder, Picture, Quality, Tune, models};
-use aez_core::picture::psnr;
+use aez::{
+    Decoder, Encoder, Picture, Quality, Tune, models,
+    picture::{self, PictureFormat},
+};
+use aez_core::{photo::lambda, picture::psnr};
 use common::TestFolder;
 use predicates::str::contains;
 
@@ -112,6 +115,7 @@ fn sizes_and_ratios_are_reached() {
     let shown = psnr(&folder.picture("a.png"), &folder.picture("b.png")).unwrap();
     assert!((38.0..38.5).contains(&shown), "{shown}");
     // What a search finds is as small as what a quality gives directly.
+    folder.write("a.png", picture::encode(&textured(96), PictureFormat::Png).unwrap());
     for effort in ["0", "1"] {
         folder.run(&[&compress[..], &["-q", "40", "--effort", effort]].concat());
         let size = folder.len("a.aez");
@@ -148,22 +152,42 @@ fn tuning_for_ssim_moves_errors_to_busy_places() {
     assert!(tuned < 0.8 * plain, "{tuned} {plain}");
 }
 
-/// Of a size with columns beside the last whole group, and with steps enough for what was left there to grow without end.
-#[test]
-fn pictures_with_texture_are_encoded_by_each_network() {
-    let edge = 200;
+/// A square with waves and noise.
+fn textured(edge: u32) -> Picture {
     let noise = |i: u32| (i.wrapping_mul(2_654_435_761) ^ i.wrapping_mul(40_503) >> 3) >> 20 & 31;
     let level = |i: u32| {
         let (x, y) = (f64::from(i / 3 % edge), f64::from(i / 3 / edge));
         let wave = 50.0 * (0.4 * x).sin() + 30.0 * (0.23 * y + 0.05 * x).sin();
         (112.0 + wave + f64::from(noise(i))) as u8
     };
-    let original = Picture::from_rgb(edge, edge, (0..3 * edge * edge).map(level).collect());
+    Picture::from_rgb(edge, edge, (0..3 * edge * edge).map(level).collect())
+}
+
+/// Of a size with columns beside the last whole group, and with steps enough for what was left there to grow without end.
+#[test]
+fn pictures_with_texture_are_encoded_by_each_network() {
+    let original = textured(200);
     let model = models::photo().unwrap();
     for quality in [14, 41, 63, 86].map(|quality| Quality::new(quality).unwrap()) {
         let file = Encoder::new(model).quality(quality).effort(2).encode(&original).unwrap();
         let shown = psnr(&original, &Decoder::new(model).decode(&file).unwrap()).unwrap();
         assert!(shown > 20.0, "{quality:?}: {} bytes, {shown:.1} dB", file.len());
+    }
+}
+
+#[test]
+fn more_effort_always_pays() {
+    let original = textured(96);
+    let model = models::photo().unwrap();
+    for quality in [41, 63, 86].map(|quality| Quality::new(quality).unwrap()) {
+        let loss = |effort| {
+            let file = Encoder::new(model).quality(quality).effort(effort).encode(&original).unwrap();
+            let shown = psnr(&original, &Decoder::new(model).decode(&file).unwrap()).unwrap();
+            8.0 * file.len() as f64 / (96.0 * 96.0) + 10_f64.powf(-0.1 * shown) / f64::from(lambda(quality))
+        };
+        let losses = [0, 1, 3, 5].map(loss);
+        println!("{quality:?}: {losses:.4?}");
+        assert!(losses.is_sorted_by(|little, much| little > much), "{quality:?}: {losses:?}");
     }
 }
 

@@ -203,8 +203,8 @@ impl FromStr for Device {
 #[derive(Args)]
 pub struct EffortArgs {
     /// Search for better latents, from 0 (the fastest) to 9, in steps along the decoder's gradient. Family tile: effort N takes 3 N^2
-    /// steps, each 2 to 3 times as long as decoding [default: 0]. Family photo: 16 + 16 N^2 steps, each about 0.2 s per megapixel on
-    /// two threads, and up to three times as many for small pictures [default: 3]
+    /// steps, each 2 to 3 times as long as decoding [default: 0]. Family photo: 16 + 16 N^2 steps, but 20 for
+    /// effort 0, each 0.1 to 0.2 s per megapixel on two threads, and up to three times as many for small pictures [default: 3]
     #[arg(long, short, value_name = "0..9", value_parser = clap::value_parser!(u8).range(0..=9))]
     pub effort: Option<u8>,
 }

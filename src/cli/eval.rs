@@ -20,6 +20,7 @@ use clap::builder::PossibleValuesParser;
 use super::{
     common::{Common, EffortArgs, LimitArgs, TuneArgs},
     failure::{Failure, without_hint},
+    files::check_new,
     jobs::{check_overwritten, pictures_of},
     output::{print_json, to_json, write_stdout},
     progress,
@@ -31,7 +32,8 @@ pub struct Args {
     /// Pictures and folders of pictures
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Folder for results.json, charts and a web page (index.html); created if it does not exist
+    /// Folder for results.json, charts and a web page (index.html); created if it does not exist. Existing files are kept without
+    /// --force
     #[arg(short, long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Codecs to measure; all except aez need their programs to be installed
@@ -125,12 +127,13 @@ impl Args {
         if failed == 0 { Ok(()) } else { Err(Failure::Files { failed, total }) }
     }
 
-    /// Checks that no file of the web page is a picture to measure or the model.
+    /// Checks that no file of the web page exists, unless `--force` is given, or is a picture to measure or the model.
     fn check_page(&self, pictures: &[PathBuf], common: &Common) -> Result<(), Failure> {
         let Some(folder) = &self.out else { return Ok(()) };
         let written = PAGE_FILES.map(|name| folder.join(name));
         let read = pictures.iter().map(PathBuf::as_path).chain(common.model_file());
-        check_overwritten(read, written.iter().map(PathBuf::as_path))
+        check_overwritten(read, written.iter().map(PathBuf::as_path))?;
+        written.iter().try_for_each(|file| check_new(file, common.force))
     }
 
     /// The codecs of `--codecs`, without those whose programs are not installed, which are reported.

@@ -45,7 +45,7 @@ impl Args {
             .map_err(|error| Failure::in_file(&self.file, error))?;
         match FileInfo::read(&bytes) {
             Ok(file) => {
-                let model = model_of(&file, &bytes, common);
+                let model = model_of(&file, &bytes, common)?;
                 let tiles = model.and_then(|model| tiles(&file, model));
                 let level_bytes = model.and_then(|model| level_bytes(&bytes, model));
                 self.print_file(Info { file, tiles, level_bytes })
@@ -114,10 +114,10 @@ impl Info {
     }
 }
 
-/// The model at hand, if it is the file's.
-fn model_of(file: &FileInfo, bytes: &[u8], common: &Common) -> Option<&'static Model> {
-    let model = common.decoding_model().ok()?.for_file(bytes).ok()?;
-    (model.id().to_string() == file.model_id).then_some(model)
+/// The model at hand, if it is the file's. A model of `--model` that cannot be read is an error.
+fn model_of(file: &FileInfo, bytes: &[u8], common: &Common) -> Result<Option<&'static Model>, Failure> {
+    let model = common.decoding_model()?.for_file(bytes).ok();
+    Ok(model.filter(|model| model.id().to_string() == file.model_id))
 }
 
 /// Number of tiles of a file, if its model has tiles.

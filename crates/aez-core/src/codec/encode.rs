@@ -51,7 +51,8 @@ impl<'m> Encoder<'m> {
     /// are taken as 9.
     ///
     /// In the tiled family, effort `n` computes the decoder's gradient `3 n²` times for each tile; the default is 0, no search. In the
-    /// photo family, it computes it `16 + 16 n²` times, up to three times as often for small pictures; the default is 3.
+    /// photo family, it computes it `16 + 16 n²` times, but 20 times for effort 0, and up to three times as often for small pictures;
+    /// the default is 3.
     #[must_use]
     pub fn effort(mut self, effort: u8) -> Self {
         self.effort = Some(effort.min(9));

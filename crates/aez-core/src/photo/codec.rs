@@ -39,11 +39,15 @@ const FULL_SIZE: usize = 1 << 18;
 /// The largest factor of the steps of small pictures: more gain little.
 const MAX_FACTOR: usize = 3;
 
+/// The fewest steps: these take up to a second for 768x512 pixels on two threads.
+const MIN_STEPS: usize = 20;
+
 /// The work of an effort from 0 to 9 on a picture. Small ones take little time for each step.
 fn work(effort: u8, target: &Target) -> Work {
     let effort = usize::from(effort);
     let factor = (FULL_SIZE / (target.rows() * target.columns())).isqrt().clamp(1, MAX_FACTOR);
-    Work { steps: factor * (16 + 16 * effort.pow(2)), passes: (2 * effort).min(8) }
+    let steps = (16 + 16 * effort.pow(2)).max(MIN_STEPS);
+    Work { steps: factor * steps, passes: (2 * effort).min(8) }
 }
 
 /// More weight of the rate than this makes a file smaller than one of the next lower quality, also where that has another network.
@@ -216,6 +220,11 @@ mod tests {
         {
             let picture = Picture::from_rgb(width, height, vec![9; 3 * (width * height) as usize]);
             assert_eq!(work(3, &Target::new(&picture).unwrap()).steps, steps, "{width}x{height}");
+        }
+        let large = Target::new(&Picture::from_rgb(512, 512, vec![9; 3 << 18])).unwrap();
+        for (effort, steps, passes) in [(0, 20, 0), (1, 32, 2), (9, 1312, 8)] {
+            let work = work(effort, &large);
+            assert_eq!((work.steps, work.passes), (steps, passes), "effort {effort}");
         }
     }
 

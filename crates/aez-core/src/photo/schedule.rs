@@ -35,8 +35,8 @@ impl Schedule {
     /// For a few steps from a pyramid.
     const SHORT: Self = Self {
         rate: 0.2,
-        decay: Decay { mean: 0.3, square: 0.9 },
-        rounding: [Rounding { temperature: 0.42, noise: 0.1 }, Rounding { temperature: 0.3, noise: 0.05 }],
+        decay: Decay { mean: 0.1, square: 0.94 },
+        rounding: [Rounding { temperature: 0.42, noise: 0.19 }, Rounding { temperature: 0.27, noise: 0.13 }],
         is_even: true,
     };
 

@@ -65,6 +65,10 @@ impl Variant {
     }
 }
 
+/// Names of files in the folder of an experiment.
+const SETTINGS: &str = "settings.json";
+const REPORT: &str = "README.md";
+
 /// Settings of an experiment.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -75,7 +79,7 @@ pub struct Experiment {
     pub options: Options,
     /// The qualities of the files to compare.
     pub qualities: Vec<Quality>,
-    /// Whether to remove another experiment in the folder. If not, that is an error.
+    /// Whether to remove another experiment in the folder, and overwrite files of other origin. If not, that is an error.
     pub overwrite: bool,
     /// The command line that repeats the experiment, for the report.
     pub command: String,
@@ -111,7 +115,8 @@ impl Experiment {
     /// progress.
     ///
     /// # Errors
-    /// Those of [`run::train`]; [`aez_core::Error::Misuse`] when the folder has an experiment with other settings, or the data have
+    /// Those of [`run::train`]; [`aez_core::Error::Misuse`] when the folder has an experiment with other settings or files of the same names, or
+    /// the data have
     /// no validation or no test tiles.
     pub fn run(&self, data: &Dataset, report: &mut dyn FnMut(Variant, Event<'_>)) -> Result<[Outcome; 4]> {
         if data.validation().is_empty() || data.test().is_empty() {
@@ -130,7 +135,7 @@ impl Experiment {
         }
         let outcomes = outcomes.try_into().expect("one outcome for each variant");
         curves::draw(&outcomes, &self.path(report::CURVES))?;
-        write_atomically(&self.path("README.md"), report::markdown(self, data, &outcomes).as_bytes())?;
+        write_atomically(&self.path(REPORT), report::markdown(self, data, &outcomes).as_bytes())?;
         Ok(outcomes)
     }
 
@@ -144,19 +149,22 @@ impl Experiment {
         let held_out = [data.validation().origins(), data.test().origins()];
         let settings = Settings { config, recipe, seed, data: data.summary(), visits, held_out };
         let settings = serde_json::to_string_pretty(&settings).map_err(|e| Error::misuse(e.to_string()))?;
-        let path = self.path("settings.json");
+        let path = self.path(SETTINGS);
         if !self.overwrite && fs::read_to_string(&path).is_ok_and(|found| found == settings) {
             return Ok(());
         }
+        if !self.overwrite
+            && let Some(old) = self.files().find(|file| file.exists())
+        {
+            return Err(Error::misuse(format!(
+                "{} holds an experiment with other data or options, or files of the same names ({}): \
+                 choose another folder or overwrite it",
+                folder.display(),
+                old.file_name().unwrap_or_default().display()
+            )));
+        }
         for model in Variant::ALL.map(|variant| self.model_file(variant)) {
             for old in [&model, &Files::beside(&model).checkpoint].into_iter().filter(|file| file.exists()) {
-                if !self.overwrite {
-                    return Err(Error::misuse(format!(
-                        "{} holds an experiment with other data or options ({}): choose another folder or overwrite it",
-                        folder.display(),
-                        old.file_name().unwrap_or_default().display()
-                    )));
-                }
                 fs::remove_file(old).map_err(|e| Error::io("cannot remove", old, e))?;
             }
         }
@@ -203,6 +211,16 @@ impl Experiment {
         let graph = Graph::new(parameters, device)?.frozen();
         let errors = reconstruct(&graph, test, test.len(), recipe.batch_size, None)?.errors;
         Ok(outcome::class_losses(&errors, test.labels(), |label| data.class(label)))
+    }
+
+    /// All files that the experiment writes.
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let of_variants = Variant::ALL.into_iter().flat_map(|variant| {
+            let model = self.model_file(variant);
+            let Files { checkpoint, log, curves, samples, .. } = Files::beside(&model);
+            [model, checkpoint, log, curves, samples]
+        });
+        of_variants.chain([SETTINGS, report::CURVES, REPORT].map(|name| self.path(name)))
     }
 
     fn path(&self, name: impl AsRef<Path>) -> PathBuf {
