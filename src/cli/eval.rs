@@ -127,7 +127,7 @@ impl Args {
         if failed == 0 { Ok(()) } else { Err(Failure::Files { failed, total }) }
     }
 
-    /// Checks that no file of the web page exists, unless `--force` is given, or is a picture to measure or the model.
+    /// Checks that no file of the web page is a picture to measure or the model, and that none exists without `--force`.
     fn check_page(&self, pictures: &[PathBuf], common: &Common) -> Result<(), Failure> {
         let Some(folder) = &self.out else { return Ok(()) };
         let written = PAGE_FILES.map(|name| folder.join(name));

@@ -32,7 +32,7 @@ impl Schedule {
         rounding: [Rounding { temperature: 0.35, noise: 0.2 }, Rounding { temperature: 0.25, noise: 0.1 }],
         is_even: false,
     };
-    /// For a few steps from a pyramid.
+    /// For a few steps from a pyramid, from trials on crops of photographs; see `docs/photo.md`.
     const SHORT: Self = Self {
         rate: 0.2,
         decay: Decay { mean: 0.1, square: 0.94 },

@@ -65,8 +65,9 @@ impl Variant {
     }
 }
 
-/// Names of files in the folder of an experiment.
+/// The file that tells one experiment from another.
 const SETTINGS: &str = "settings.json";
+/// The file with the results.
 const REPORT: &str = "README.md";
 
 /// Settings of an experiment.
@@ -115,9 +116,8 @@ impl Experiment {
     /// progress.
     ///
     /// # Errors
-    /// Those of [`run::train`]; [`aez_core::Error::Misuse`] when the folder has an experiment with other settings or files of the same names, or
-    /// the data have
-    /// no validation or no test tiles.
+    /// Those of [`run::train`]; [`aez_core::Error::Misuse`] when the folder has an experiment with other settings, or
+    /// files of the same names, or the data have no validation or no test tiles.
     pub fn run(&self, data: &Dataset, report: &mut dyn FnMut(Variant, Event<'_>)) -> Result<[Outcome; 4]> {
         if data.validation().is_empty() || data.test().is_empty() {
             return Err(Error::misuse(
