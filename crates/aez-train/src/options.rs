@@ -156,4 +156,11 @@ impl Files {
             samples: with(".png"),
         }
     }
+
+    /// All files that a training run writes: the model, and the files beside it.
+    #[must_use]
+    pub fn of_run(model: &Path) -> [PathBuf; 5] {
+        let Self { checkpoint, log, curves, samples } = Self::beside(model);
+        [model.to_owned(), checkpoint, log, curves, samples]
+    }
 }

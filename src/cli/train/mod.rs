@@ -108,8 +108,7 @@ impl Args {
 impl Shared {
     /// The files that the run writes.
     fn files(&self) -> [PathBuf; 5] {
-        let Files { checkpoint, log, curves, samples, .. } = Files::beside(&self.out);
-        [self.out.clone(), checkpoint, log, curves, samples]
+        Files::of_run(&self.out)
     }
 
     /// Checks that none of the files of the run exists.

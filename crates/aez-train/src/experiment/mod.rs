@@ -215,11 +215,8 @@ impl Experiment {
 
     /// All files that the experiment writes.
     fn files(&self) -> impl Iterator<Item = PathBuf> {
-        let of_variants = Variant::ALL.into_iter().flat_map(|variant| {
-            let model = self.model_file(variant);
-            let Files { checkpoint, log, curves, samples, .. } = Files::beside(&model);
-            [model, checkpoint, log, curves, samples]
-        });
+        let of_variants =
+            Variant::ALL.into_iter().flat_map(|variant| Files::of_run(&self.model_file(variant)));
         of_variants.chain([SETTINGS, report::CURVES, REPORT].map(|name| self.path(name)))
     }
 
