@@ -134,10 +134,10 @@ impl<'a> Context<'a> {
     }
 
     /// For each position of the level, the bits of its latents.
-    pub fn bit_map(&self) -> Vec<f32> {
-        let (height, width) = self.size;
-        let mut map = vec![0.0; height * width];
+    pub fn bit_map(&self, map: &mut [f32]) {
+        let width = self.size.1;
         map.par_chunks_mut(2 * BAND * width).enumerate().for_each(|(band, map)| {
+            map.fill(0.0);
             for net in &self.layers.contexts[self.level] {
                 let (dy, dx) = PASSES[net.pass];
                 let mut sweep = Sweep::new(self, net);
@@ -150,7 +150,6 @@ impl<'a> Context<'a> {
                 }
             }
         });
-        map
     }
 
     /// The bits with derivatives. Those of the weights are added to `weights`, if it is given.

@@ -1,84 +1,101 @@
 //! Rate-distortion optimized rounding. Optimization leaves some latents near the middle between two integers. Each of these takes the
 //! integer that costs less, while the others are as they are.
 
+use std::ops::Range;
+
 use super::{fit::nearest, network::Network, objective::Costs, scratch::Scratch, target::Target};
 
 /// Latents are in doubt where they are nearer than this to the middle between two integers.
 const DOUBT: f32 = 0.12;
 /// Number of levels, the finest ones, whose latents are decided. Those of the coarser ones cost little.
 const LEVELS: usize = 5;
-/// Positions from a latent to the end of the area whose costs are compared. Beyond it, another integer changes little.
-const REACH: usize = 3;
-/// Latents that are decided in the same pass are further apart than this. Their areas may overlap a little; to keep them apart takes
-/// more passes and saves no more.
-const SPACING: usize = 4;
 /// When a pass over a level saves less than this part of all costs, the next level follows.
 const LEAST_SAVING: f64 = 1e-4;
 
-/// A latent, by its place in its level, and the other integer that it could be.
+/// How far a latent reaches, in positions.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    /// From a latent to the end of the area whose costs are compared. Beyond it, another integer changes little.
+    area: usize,
+    /// Latents that are decided in the same pass are further apart than this. Their areas may overlap a little; to keep them apart takes
+    /// more passes and saves no more.
+    spacing: usize,
+}
+
+impl Reach {
+    /// With few passes, it is better to decide more latents in each.
+    fn new(passes: usize) -> Self {
+        if passes < 4 { Self { area: 2, spacing: 3 } } else { Self { area: 3, spacing: 4 } }
+    }
+}
+
+/// A latent, by its place in its level, the nearest integer, and the other one that it could be.
 #[derive(Clone, Copy)]
 struct Candidate {
     place: usize,
+    nearest: f32,
     other: f32,
 }
 
-/// Rounds latents, in up to `passes` passes over each level. In a pass, latents that are far from each other are decided. It takes at
-/// most as long as an optimization step. The cost is not higher than that of the nearest integers.
+/// Rounds latents, in up to `passes` passes over each level. In a pass, latents that are far from each other take their other integers,
+/// and those around which the costs rise take them back. A pass takes about half as long as an optimization step. The cost is not
+/// higher than that of the nearest integers.
 pub(super) fn decide(
     network: &Network,
     target: &Target,
     latents: &[Vec<f32>],
     passes: usize,
+    scratch: &Scratch,
 ) -> Vec<Vec<f32>> {
     let mut rounded = nearest(latents);
     if passes == 0 {
         return rounded;
     }
-    let scratch = Scratch::default();
-    let mut costs = Costs::new(network, target, &rounded, &scratch);
+    let reach = Reach::new(passes);
+    let mut costs = Costs::new(network, target, &rounded, scratch);
+    let mut tried = costs.clone();
+    let first = costs.total();
     for level in (0..LEVELS.min(latents.len())).rev() {
         let mut candidates = in_doubt(&latents[level]);
+        let levels = Costs::changed(network, level);
+        let mut total = costs.total();
         for _ in 0..passes {
-            let chosen = take_apart(&mut candidates, costs.sizes[level]);
+            let chosen = take_apart(&mut candidates, costs.sizes[level], reach.spacing);
             if chosen.is_empty() {
                 break;
             }
-            let before = costs.total();
-            costs = decide_some(network, target, &mut rounded, costs, level, chosen, &scratch);
-            if before - costs.total() < LEAST_SAVING * before {
+            chosen.iter().for_each(|one| rounded[level][one.place] = one.other);
+            tried.compute(network, target, &rounded, levels.clone(), scratch);
+            take_back(&mut rounded[level], &costs, &mut tried, level, &chosen, reach.area);
+            costs.exchange(&mut tried, levels.clone());
+            let before = std::mem::replace(&mut total, costs.total());
+            if before - total < LEAST_SAVING * before {
                 break;
             }
         }
     }
-    rounded
+    // Where latents were taken back, the costs are not exact.
+    costs.compute(network, target, &rounded, 0..latents.len(), scratch);
+    if costs.total() < first { rounded } else { nearest(latents) }
 }
 
-/// Decides some latents of a level, and returns the costs afterwards.
-fn decide_some(
-    network: &Network,
-    target: &Target,
-    rounded: &mut [Vec<f32>],
-    costs: Costs,
+/// Takes those of the chosen latents back around which the costs have risen, and gives `new` the old costs there.
+fn take_back(
+    rounded: &mut [f32],
+    old: &Costs,
+    new: &mut Costs,
     level: usize,
-    mut chosen: Vec<Candidate>,
-    scratch: &Scratch,
-) -> Costs {
-    exchange(&mut rounded[level], &mut chosen);
-    let tried = costs.changed(network, target, rounded, level, scratch);
-    let is_worse = |candidate: &Candidate| change(&costs, &tried, level, candidate.place) >= 0.0;
-    let (mut worse, mut better): (Vec<_>, Vec<_>) = chosen.into_iter().partition(is_worse);
-    exchange(&mut rounded[level], &mut worse);
-    let now = if worse.is_empty() { tried } else { costs.changed(network, target, rounded, level, scratch) };
-    if now.total() < costs.total() {
-        return now;
+    chosen: &[Candidate],
+    reach: usize,
+) {
+    let is_worse = |one: &&Candidate| change(old, new, level, one.place, reach) >= 0.0;
+    let worse: Vec<&Candidate> = chosen.iter().filter(is_worse).collect();
+    for one in worse {
+        rounded[one.place] = one.nearest;
+        for (map, row) in areas(old, level, one.place, reach) {
+            new.map_mut(map)[row.clone()].copy_from_slice(&old.map(map)[row]);
+        }
     }
-    exchange(&mut rounded[level], &mut better);
-    costs
-}
-
-/// Exchanges the integers of candidates for the other ones.
-fn exchange(rounded: &mut [f32], candidates: &mut [Candidate]) {
-    candidates.iter_mut().for_each(|one| std::mem::swap(&mut rounded[one.place], &mut one.other));
 }
 
 /// Latents in doubt, the most doubtful first.
@@ -86,12 +103,19 @@ fn in_doubt(latents: &[f32]) -> Vec<Candidate> {
     let doubt = |latent: f32| (latent - latent.floor() - 0.5).abs();
     let mut places: Vec<usize> = (0..latents.len()).filter(|&place| doubt(latents[place]) < DOUBT).collect();
     places.sort_by(|&a, &b| doubt(latents[a]).total_cmp(&doubt(latents[b])));
-    let other = |latent: f32| 2.0 * latent.floor() + 1.0 - latent.round();
-    places.into_iter().map(|place| Candidate { place, other: other(latents[place]) }).collect()
+    let candidate = |place: usize| {
+        let nearest = latents[place].round();
+        Candidate { place, nearest, other: 2.0 * latents[place].floor() + 1.0 - nearest }
+    };
+    places.into_iter().map(candidate).collect()
 }
 
 /// Takes candidates that are far enough from each other out of a list.
-fn take_apart(candidates: &mut Vec<Candidate>, (rows, columns): (usize, usize)) -> Vec<Candidate> {
+fn take_apart(
+    candidates: &mut Vec<Candidate>,
+    (rows, columns): (usize, usize),
+    spacing: usize,
+) -> Vec<Candidate> {
     let mut is_near = vec![false; rows * columns];
     let mut taken = Vec::new();
     candidates.retain(|candidate| {
@@ -100,7 +124,7 @@ fn take_apart(candidates: &mut Vec<Candidate>, (rows, columns): (usize, usize)) 
             return true;
         }
         taken.push(*candidate);
-        let near = |at: usize, size: usize| at.saturating_sub(SPACING)..(at + SPACING + 1).min(size);
+        let near = |at: usize, size: usize| at.saturating_sub(spacing)..(at + spacing + 1).min(size);
         for row in near(position / columns, rows) {
             is_near[row * columns..][near(position % columns, columns)].fill(true);
         }
@@ -110,26 +134,33 @@ fn take_apart(candidates: &mut Vec<Candidate>, (rows, columns): (usize, usize)) 
 }
 
 /// By how much the costs around a latent have changed.
-fn change(old: &Costs, new: &Costs, level: usize, place: usize) -> f64 {
-    let (rows, columns) = old.sizes[level];
+fn change(old: &Costs, new: &Costs, level: usize, place: usize, reach: usize) -> f64 {
+    let sum = |part: &[f32]| f64::from(part.iter().sum::<f32>());
+    let changes = areas(old, level, place, reach)
+        .map(|(map, row)| sum(&new.map(map)[row.clone()]) - sum(&old.map(map)[row]));
+    changes.sum()
+}
+
+/// The places around a latent, row by row, in each map of costs that it changes: see [`Costs::map`].
+fn areas(
+    costs: &Costs,
+    level: usize,
+    place: usize,
+    reach: usize,
+) -> impl Iterator<Item = (Option<usize>, Range<usize>)> {
+    let (rows, columns) = costs.sizes[level];
     let position = place % (rows * columns);
     let (y, x) = (position / columns, position % columns);
-    // The area in the map of a finer level, which has `scale` times as many rows.
-    let area = |(old, new): (&[f32], &[f32]), (rows, columns): (usize, usize), scale: usize| {
-        let range = |at: usize, size: usize| {
-            (at.saturating_sub(REACH) * scale).min(size)..((at + REACH + 1) * scale).min(size)
+    let of_level = move |map: Option<usize>| {
+        let finer = map.unwrap_or(0);
+        let ((rows, columns), scale) = (costs.sizes[finer], 1 << (level - finer));
+        let range = move |at: usize, size: usize| {
+            (at.saturating_sub(reach) * scale).min(size)..((at + reach + 1) * scale).min(size)
         };
-        let mut sum = 0.0;
-        for row in range(y, rows) {
-            let part = row * columns..(row + 1) * columns;
-            let part = |map: &[f32]| map[part.clone()][range(x, columns)].iter().sum::<f32>();
-            sum += f64::from(part(new)) - f64::from(part(old));
-        }
-        sum
+        let Range { start, end } = range(x, columns);
+        range(y, rows).map(move |row| (map, row * columns + start..row * columns + end))
     };
-    let bits =
-        |finer: usize| area((&old.bits[finer], &new.bits[finer]), old.sizes[finer], 1 << (level - finer));
-    area((&old.errors, &new.errors), old.sizes[0], 1 << level) + (0..=level).map(bits).sum::<f64>()
+    std::iter::once(None).chain((0..=level).map(Some)).flat_map(of_level)
 }
 
 #[cfg(test)]
@@ -149,6 +180,7 @@ mod tests {
         let network = trained();
         for (width, height) in [(64, 48), (33, 7), (1, 1)] {
             let target = Target::new(&picture(width, height)).unwrap();
+            let scratch = Scratch::default();
             let latents = optimize(
                 &network,
                 &target,
@@ -156,13 +188,15 @@ mod tests {
                 Schedule::LONG,
                 20,
                 &|_| true,
+                &scratch,
             )
             .latents;
             let loss = |latents: &[Vec<f32>]| {
                 objective::measure(&network, &target, latents).0.loss(network.lambda())
             };
-            assert_eq!(decide(&network, &target, &latents, 0), nearest(&latents));
-            let (plain, decided) = (loss(&nearest(&latents)), loss(&decide(&network, &target, &latents, 4)));
+            let decided = |passes| decide(&network, &target, &latents, passes, &scratch);
+            assert_eq!(decided(0), nearest(&latents));
+            let (plain, decided) = (loss(&nearest(&latents)), loss(&decided(4)));
             assert!(decided <= plain + 1e-3, "{plain} {decided}");
             assert!(width < 64 || decided < 0.999 * plain, "{plain} {decided}");
         }
@@ -176,10 +210,13 @@ mod tests {
             let mut latents = nearest(&initial(&network, &target, network.lambda()).latents);
             let scratch = Scratch::default();
             let mut costs = Costs::new(&network, &target, &latents, &scratch);
+            let mut other = costs.clone();
             for level in (0..latents.len()).rev() {
                 let middle = latents[level].len() / 2;
                 latents[level][middle] += 1.0;
-                costs = costs.changed(&network, &target, &latents, level, &scratch);
+                let levels = Costs::changed(&network, level);
+                other.compute(&network, &target, &latents, levels.clone(), &scratch);
+                costs.exchange(&mut other, levels);
                 let (cost, _) = objective::gradient(&network, &target, &latents, None, &scratch);
                 let expected = cost.loss(network.lambda()) * cost.pixels as f64;
                 assert!(

@@ -50,6 +50,7 @@ pub fn fit(network: &Network, target: &Target, steps: usize) -> Fitted {
         Schedule::new(steps),
         steps,
         &|_| true,
+        &Scratch::default(),
     );
     let coefficients = coefficients::coded(&coefficients);
     let (cost, _) = objective::measure(&coefficients::moved(network, &coefficients), target, &latents);
@@ -65,13 +66,13 @@ pub(super) fn optimize(
     schedule: Schedule,
     steps: usize,
     can_move: &dyn Fn(&[i32]) -> bool,
+    scratch: &Scratch,
 ) -> Point {
     let Point { mut latents, coefficients } = start;
     let mut coefficients = Coefficients::new(coefficients);
     let is_moved = !coefficients.values.is_empty();
     let mut weights = vec![0.0; if is_moved { network.parameters.len() } else { 0 }];
     let mut moved = is_moved.then(|| network.moved(&coefficients.values));
-    let scratch = Scratch::default();
     let mut adams: Vec<Adam> = latents.iter().map(|level| Adam::new(level.len())).collect();
     for step in 0..steps {
         let part = step as f32 / steps as f32;
@@ -80,7 +81,7 @@ pub(super) fn optimize(
         let is_update = is_moved && step % STEPS_OF_COEFFICIENTS == 0;
         weights.fill(0.0);
         let (_, mut gradients) =
-            objective::gradient(now, target, &rounded, is_update.then_some(&mut weights[..]), &scratch);
+            objective::gradient(now, target, &rounded, is_update.then_some(&mut weights[..]), scratch);
         for (level, adam) in adams.iter_mut().enumerate() {
             through(&mut gradients[level], &slopes[level]);
             schedule.update(adam, &mut latents[level], &gradients[level], part, step as u32);

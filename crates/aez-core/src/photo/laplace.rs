@@ -58,11 +58,28 @@ vectorized! {
     }
 }
 
+/// Adds the bits of each latent of a row to every second value of `bits`.
+pub(super) fn add_bits(latents: &[f32], locations: &[f32], scales: &[f32], bits: &mut [f32]) {
+    let mut group = [0.0; GROUP];
+    let places = bits.chunks_mut(2 * GROUP).zip(latents.chunks(GROUP));
+    for ((to, latents), (locations, scales)) in places.zip(locations.chunks(GROUP).zip(scales.chunks(GROUP)))
+    {
+        group_bits(latents, locations, scales, &mut group);
+        to.iter_mut().step_by(2).zip(group).zip(latents).for_each(|((to, bits), _)| *to += bits);
+    }
+}
+
 vectorized! {
-    /// Adds the bits of each latent of a row to every second value of `bits`.
-    pub(super) fn add_bits(latents: &[f32], locations: &[f32], scales: &[f32], bits: &mut [f32]) {
-        for (((latent, location), scale), to) in latents.iter().zip(locations).zip(scales).zip(bits.iter_mut().step_by(2)) {
-            *to += bits_of(*latent, *location, *scale).bits;
+    /// The bits of up to [`GROUP`] latents.
+    fn group_bits(latents: &[f32], locations: &[f32], scales: &[f32], bits: &mut [f32; GROUP]) {
+        let load = |values: &[f32]| {
+            let mut group = [0.0; GROUP];
+            group[..latents.len()].copy_from_slice(&values[..latents.len()]);
+            group
+        };
+        let (own, locations, scales) = (load(latents), load(locations), load(scales));
+        for lane in 0..GROUP {
+            bits[lane] = bits_of(own[lane], locations[lane], scales[lane]).bits;
         }
     }
 }

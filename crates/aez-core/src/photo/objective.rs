@@ -11,7 +11,7 @@ use super::{
     synthesis::{self, Forward, Grid},
     target::Target,
 };
-use crate::parallel::*;
+use crate::{nn::taps::LANES, parallel::*};
 
 /// A measurement of one picture.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -140,6 +140,7 @@ fn zero_features<'s>(forward: &Forward<'_>, scratch: &'s Scratch) -> Vec<Lent<'s
 }
 
 /// Where the costs of rounded latents arise.
+#[derive(Clone)]
 pub(super) struct Costs {
     /// Rows and columns of each level.
     pub sizes: Vec<(usize, usize)>,
@@ -151,48 +152,73 @@ pub(super) struct Costs {
 
 impl Costs {
     pub fn new(network: &Network, target: &Target, latents: &[Vec<f32>], scratch: &Scratch) -> Self {
-        let sizes = target.grids(latents).iter().map(|grid| (grid.rows, grid.columns)).collect();
-        let empty = Self { sizes, bits: vec![Vec::new(); latents.len()], errors: Vec::new() };
-        empty.computed(network, target, latents, 0..latents.len(), scratch)
+        let sizes: Vec<(usize, usize)> =
+            target.grids(latents).iter().map(|grid| (grid.rows, grid.columns)).collect();
+        let bits = sizes.iter().map(|(rows, columns)| vec![0.0; rows * columns]).collect();
+        let mut costs = Self { sizes, bits, errors: vec![0.0; target.pixels()] };
+        costs.compute(network, target, latents, 0..latents.len(), scratch);
+        costs
     }
 
-    /// The costs after latents of one level have changed.
-    pub fn changed(
-        &self,
-        network: &Network,
-        target: &Target,
-        latents: &[Vec<f32>],
-        level: usize,
-        scratch: &Scratch,
-    ) -> Self {
+    /// The levels whose bits change with the latents of a level.
+    pub fn changed(network: &Network, level: usize) -> Range<usize> {
         // Context models read latents of their own and of the next coarser level, and features, which depend on all coarser levels.
-        let first = if is_guided(network) { 0 } else { level.saturating_sub(1) };
-        self.computed(network, target, latents, first..level + 1, scratch)
+        if is_guided(network) { 0..level + 1 } else { level.saturating_sub(1)..level + 1 }
     }
 
-    /// The costs with those of some levels' latents and of the picture computed again.
-    fn computed(
-        &self,
+    /// Computes the bits of some levels' latents, and the errors.
+    pub fn compute(
+        &mut self,
         network: &Network,
         target: &Target,
         latents: &[Vec<f32>],
         levels: Range<usize>,
         scratch: &Scratch,
-    ) -> Self {
+    ) {
         let grids = target.grids(latents);
         let forward = synthesis::forward(network, &grids, scratch);
-        let mut bits = self.bits.clone();
         for level in levels {
-            bits[level] = context(network, &grids, Some(&forward), level, scratch).bit_map();
+            context(network, &grids, Some(&forward), level, scratch).bit_map(&mut self.bits[level]);
         }
-        let errors = target.error_map(&forward.picture, 1.0 / (3.0 * network.lambda()));
-        Self { sizes: self.sizes.clone(), bits, errors }
+        target.error_map(&forward.picture, 1.0 / (3.0 * network.lambda()), &mut self.errors);
+    }
+
+    /// Exchanges the bits of some levels, and the errors.
+    pub fn exchange(&mut self, other: &mut Self, levels: Range<usize>) {
+        self.bits[levels.clone()].swap_with_slice(&mut other.bits[levels]);
+        std::mem::swap(&mut self.errors, &mut other.errors);
+    }
+
+    /// The map of the bits of a level, or that of the errors.
+    pub fn map(&self, level: Option<usize>) -> &[f32] {
+        level.map_or(&self.errors, |level| &self.bits[level])
+    }
+
+    /// As [`Costs::map`].
+    pub fn map_mut(&mut self, level: Option<usize>) -> &mut [f32] {
+        match level {
+            Some(level) => &mut self.bits[level],
+            None => &mut self.errors,
+        }
     }
 
     /// Bits, plus the weighted squared error.
     pub fn total(&self) -> f64 {
-        self.bits.iter().chain([&self.errors]).flatten().map(|&cost| f64::from(cost)).sum()
+        let maps = self.bits.iter().chain([&self.errors]);
+        maps.flat_map(|map| map.chunks(SUMMED)).map(|part| f64::from(sum(part))).sum()
     }
+}
+
+/// Values that are summed in single precision, which the compiler can do with vectors.
+const SUMMED: usize = 1 << 10;
+
+fn sum(values: &[f32]) -> f32 {
+    let (groups, rest) = values.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for group in groups {
+        sums.iter_mut().zip(group).for_each(|(sum, value)| *sum += value);
+    }
+    sums.iter().chain(rest).sum()
 }
 
 /// The cost of latents as the decoder sees them: rounded, and the picture in 8 bits. Also returns the picture.

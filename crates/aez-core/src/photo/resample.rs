@@ -1,6 +1,6 @@
 //! Enlargement of planes to twice the rows and columns, and its adjoint.
 
-use super::{rows::Rows, scratch::Scratch};
+use super::rows::{MARGIN, Rows};
 use crate::{nn::taps::vectorized, parallel::*};
 
 /// An interpolation filter: values a quarter of a position before and after a position, from it and its neighbours.
@@ -75,6 +75,32 @@ vectorized! {
         }
     }
 
+    /// `output = sum over d of weight[d] * (even[d] + odd[d])`, for distances d = -2, -1, 0, 1.
+    fn gather_rows<F: Filter>(even: [&[f32]; 4], odd: [&[f32]; 4], output: &mut [f32]) {
+        let count = output.len();
+        let [w0, w1, w2, w3] = F::WEIGHTS;
+        let (even, odd) = (even.map(|row| &row[..count]), odd.map(|row| &row[..count]));
+        for x in 0..count {
+            let inner = w1 * (even[1][x] + odd[1][x]) + w2 * (even[2][x] + odd[2][x]);
+            output[x] = if F::IS_WIDE {
+                inner + w0 * (even[0][x] + odd[0][x]) + w3 * (even[3][x] + odd[3][x])
+            } else {
+                inner
+            };
+        }
+    }
+
+    /// Divides a row into its even and its odd columns.
+    fn split(row: &[f32], even: &mut [f32], odd: &mut [f32]) {
+        let (pairs, last) = row.as_chunks::<2>();
+        for ((pair, even), odd) in pairs.iter().zip(&mut *even).zip(&mut *odd) {
+            (*even, *odd) = (pair[0], pair[1]);
+        }
+        if let [last] = last {
+            (even[pairs.len()], odd[pairs.len()]) = (*last, 0.0);
+        }
+    }
+
     /// Adds a row times a weight to another, as far as the shorter one goes.
     pub(super) fn add_scaled(from: &[f32], weight: f32, to: &mut [f32]) {
         for (to, from) in to.iter_mut().zip(from) {
@@ -107,43 +133,25 @@ fn horizontal<F: Filter>(input: &[f32], output: &mut [f32]) {
     }
 }
 
-/// The adjoint of [`enlarge`]: adds the gradient of `from`, without margins, from that of `to`, planes `first..`, whose margins are 0.
-pub(super) fn enlarge_adjoint<F: Filter>(to: &Rows, first: usize, from: &mut Rows, scratch: &Scratch) {
-    let mut narrow = scratch.dirty(from.planes, to.rows, from.columns);
-    let narrow_step = narrow.row_step();
-    let places: Vec<usize> = (0..from.planes).map(|plane| narrow.in_row(plane)).collect();
-    let columns = from.columns;
-    narrow.inner_mut().par_chunks_mut(narrow_step).enumerate().for_each(|(y, row)| {
-        let mut halves = [vec![0.0; columns + 8], vec![0.0; columns + 8]];
-        for (plane, &place) in places.iter().enumerate() {
-            let gradient = to.row(first + plane, y);
-            let output = &mut row[place - 2..place + columns + 2];
-            let [even, odd] = &mut halves;
-            for (x, pair) in gradient.chunks(2).enumerate() {
-                even[x + 4] = pair[0];
-                odd[x + 4] = pair.get(1).copied().unwrap_or(0.0);
-            }
-            gather::<F>(even, odd, output);
-        }
-    });
-    let from_step = from.row_step();
-    let (planes, from_columns, step, rows) = (from.planes, from.columns, from.step, to.rows as isize);
-    let start = from.in_row(0) - 2;
-    from.values.par_chunks_mut(from_step).enumerate().for_each(|(index, row)| {
-        let row_index = index as isize - super::rows::MARGIN as isize;
+/// The adjoint of [`enlarge`]: writes the gradient of `from`, without margins, from that of `to`, planes `first..`, whose margins are 0.
+pub(super) fn enlarge_adjoint<F: Filter>(to: &Rows, first: usize, from: &mut Rows) {
+    let (row_step, columns, step, place) = (from.row_step(), from.columns, from.step, from.in_row(0) - 2);
+    let (planes, nothing) = (from.planes, vec![0.0; to.columns]);
+    from.values.par_chunks_mut(row_step).enumerate().for_each(|(index, row)| {
+        let y = index as isize - MARGIN as isize;
+        let [mut sum, mut even, mut odd] =
+            [to.columns, columns + 8, columns + 8].map(|length| vec![0.0; length]);
         for plane in 0..planes {
-            let output = &mut row[plane * step + start..][..from_columns + 4];
-            for (distance, weight) in (-2..=1).zip(F::WEIGHTS) {
-                for (source, weight) in
-                    [(2 * (row_index - distance), weight), (2 * (row_index + distance) + 1, weight)]
-                {
-                    if weight != 0.0 && (0..rows).contains(&source) {
-                        let place = narrow.place(plane, source, -2);
-                        let source = &narrow.values[place..][..output.len()];
-                        add_scaled(source, weight, output);
-                    }
-                }
-            }
+            let source = |y: isize| match usize::try_from(y) {
+                Ok(y) if y < to.rows => to.row(first + plane, y),
+                _ => &nothing,
+            };
+            // Distances d = -2, -1, 0, 1.
+            let pairs = [y + 2, y + 1, y, y - 1].map(|even| source(2 * even));
+            let others = [y - 2, y - 1, y, y + 1].map(|odd| source(2 * odd + 1));
+            gather_rows::<F>(pairs, others, &mut sum);
+            split(&sum, &mut even[4..], &mut odd[4..]);
+            gather::<F>(&even, &odd, &mut row[plane * step + place..][..columns + 4]);
         }
     });
     from.fold_edges();
@@ -182,7 +190,7 @@ mod tests {
             let mut enlarged = Rows::new(3, rows, columns);
             enlarge::<F>(&extended, None, &mut enlarged, 1);
             let mut adjoint = Rows::new(source.planes, source.rows, source.columns);
-            enlarge_adjoint::<F>(&gradient, 1, &mut adjoint, &Scratch::default());
+            enlarge_adjoint::<F>(&gradient, 1, &mut adjoint);
             let (a, b) = (dot(&gradient, &enlarged, 0), dot(&source, &adjoint, 0));
             assert!((a - b).abs() < 1e-3 * (1.0 + a.abs()), "{rows}x{columns}: {a} and {b}");
         }

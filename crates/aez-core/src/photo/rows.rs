@@ -109,15 +109,20 @@ impl<T: Copy + Default> Rows<T> {
     }
 }
 
-/// Repeats the outer columns of a row of planes, which begin `step` apart, in their margins.
-pub(super) fn extend_row<T: Copy>(row: &mut [T], step: usize, columns: usize) {
+/// Repeats the outer columns of a row of planes, which begin `step` apart, in their margins, and sets what is further out to 0. Kernels
+/// compute there, too: what one left there would be multiplied by the weights of the next, until it is too large for any number, and not
+/// even the product with 0 is 0.
+pub(super) fn extend_row<T: Copy + Default>(row: &mut [T], step: usize, columns: usize) {
     if columns == 0 {
         return;
     }
     for plane in row.chunks_exact_mut(step) {
         let (first, last) = (plane[SIDE], plane[SIDE + columns - 1]);
-        plane[SIDE - 2..SIDE].fill(first);
-        plane[SIDE + columns..SIDE + columns + 2].fill(last);
+        let (before, after) = plane.split_at_mut(SIDE + columns);
+        before[..SIDE - 2].fill(T::default());
+        before[SIDE - 2..SIDE].fill(first);
+        after[..2].fill(last);
+        after[2..].fill(T::default());
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::rows::{Rows, clear_row};
+use super::rows::Rows;
 
 /// The values of planes that nobody uses, by their number.
 #[derive(Default)]
@@ -21,8 +21,7 @@ pub(super) struct Lent<'a> {
 }
 
 impl Scratch {
-    /// Planes of any values, with zeros beside their columns. Kernels compute there, too: what one use left there would be multiplied by
-    /// the weights of the next, until it is too large for any number, and not even the product with 0 is 0.
+    /// Planes of any values, also beside their columns: whoever fills a row must clear or extend its margins, too.
     pub fn dirty(&self, planes: usize, rows: usize, columns: usize) -> Lent<'_> {
         let length = Rows::<f32>::length(planes, rows, columns);
         let free =
@@ -36,8 +35,6 @@ impl Scratch {
             // Whoever uses what was there will fail a test.
             lent.values.fill(f32::NAN);
         }
-        let (step, columns) = (lent.step, lent.columns);
-        clear_row(&mut lent.values, step, columns);
         lent
     }
 
@@ -86,14 +83,6 @@ mod tests {
         let place = scratch.dirty(2, 3, 5).values.as_ptr();
         assert_eq!(scratch.dirty(2, 3, 5).values.as_ptr(), place);
         assert!(scratch.zeros(2, 3, 5).values.iter().all(|&value| value == 0.0));
-        // Beside the columns there is nothing of the last use.
-        scratch.zeros(2, 3, 5).values.fill(f32::INFINITY);
-        let dirty = scratch.dirty(2, 3, 5);
-        for plane in dirty.values.chunks_exact(dirty.step) {
-            assert!(plane[..dirty.in_row(0)].iter().all(|&value| value == 0.0));
-            assert!(plane[dirty.in_row(0) + 5..].iter().all(|&value| value == 0.0));
-        }
-        drop(dirty);
         // Planes of another shape whose arrays are as long.
         let wide = scratch.dirty(2, 3, 6);
         assert_eq!((wide.values.as_ptr(), wide.row(1, 2).len()), (place, 6));

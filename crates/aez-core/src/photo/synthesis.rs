@@ -140,10 +140,10 @@ pub(super) fn backward<'s>(
         let Some(coarser) = forward.levels.get(level + 1) else { return };
         let (rows, columns) = (coarser.input.rows, coarser.input.columns);
         let channels = net.linear.len() / 3;
-        picture = scratch.zeros(3, rows, columns);
-        enlarge_adjoint::<Cubic>(&colours, channels, &mut picture, scratch);
-        let mut coarser_carry = scratch.zeros(net.first.outputs, rows, columns);
-        enlarge_adjoint::<Linear>(&first, 0, &mut coarser_carry, scratch);
+        picture = scratch.dirty(3, rows, columns);
+        enlarge_adjoint::<Cubic>(&colours, channels, &mut picture);
+        let mut coarser_carry = scratch.dirty(net.first.outputs, rows, columns);
+        enlarge_adjoint::<Linear>(&first, 0, &mut coarser_carry);
         carry = Some(coarser_carry);
     }
 }

@@ -101,18 +101,11 @@ impl Target {
     }
 
     /// For each pixel, the weighted squared error in red, green and blue, times `weight`.
-    pub(super) fn error_map(&self, picture: &Rows, weight: f32) -> Vec<f32> {
-        let mut map = vec![0.0; self.pixels()];
+    pub(super) fn error_map(&self, picture: &Rows, weight: f32, map: &mut [f32]) {
         map.par_chunks_mut(self.columns()).enumerate().for_each(|(y, row)| {
-            let differences = [0, 1, 2].map(|colour| (picture.row(colour, y), self.planes.row(colour, y)));
-            let weights = &self.weights[y * self.columns()..];
-            for (x, (to, own)) in row.iter_mut().zip(weights).enumerate() {
-                let [luma, blue, red] = differences.map(|(now, wanted)| now[x] - wanted[x]);
-                let square = |row: [f32; 3]| (row[0] * luma + row[1] * blue + row[2] * red).powi(2);
-                *to = weight * own * TO_RGB.map(square).iter().sum::<f32>();
-            }
+            let planes = [picture, &self.planes].map(|rows| [0, 1, 2].map(|colour| rows.row(colour, y)));
+            row_errors(planes, &self.weights[y * self.columns()..], weight, row);
         });
-        map
     }
 
     /// The mean squared error of the picture as it is shown: clamped and rounded to 8 bits. In units of the full range.
@@ -185,6 +178,20 @@ vectorized! {
             (first[x], second[x], third[x]) = (back(0), back(1), back(2));
         }
         sums.iter().sum()
+    }
+}
+
+vectorized! {
+    /// The weighted squared errors of the pixels of a row, times `weight`.
+    fn row_errors(planes: [[&[f32]; 3]; 2], weights: &[f32], weight: f32, errors: &mut [f32]) {
+        let columns = errors.len();
+        let [a, b, c] = [0, 1, 2].map(|colour| (&planes[0][colour][..columns], &planes[1][colour][..columns]));
+        let weights = &weights[..columns];
+        for x in 0..columns {
+            let (luma, blue, red) = (a.0[x] - a.1[x], b.0[x] - b.1[x], c.0[x] - c.1[x]);
+            let [r, g, b] = TO_RGB.map(|row| row[0] * luma + row[1] * blue + row[2] * red);
+            errors[x] = weight * weights[x] * (r * r + g * g + b * b);
+        }
     }
 }
 
