@@ -20,6 +20,16 @@ macro_rules! vectorized {
             #[inline(always)]
             fn body $(<$generic: $bound>)? ($($arg: $ty),*) $(-> $result)? $body
             #[cfg(target_arch = "x86_64")]
+            if $crate::nn::taps::has_avx512() {
+                #[target_feature(enable = "avx512f,avx2,fma")]
+                fn avx512 $(<$generic: $bound>)? ($($arg: $ty),*) $(-> $result)? {
+                    body $(::<$generic>)? ($($arg),*)
+                }
+                // SAFETY: the CPU supports these instructions.
+                #[allow(unsafe_code)]
+                return unsafe { avx512 $(::<$generic>)? ($($arg),*) };
+            }
+            #[cfg(target_arch = "x86_64")]
             if $crate::nn::taps::has_avx2() {
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2 $(<$generic: $bound>)? ($($arg: $ty),*) $(-> $result)? {
@@ -39,6 +49,12 @@ pub(crate) use vectorized;
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn has_avx2() -> bool {
     InstructionSet::best() != InstructionSet::Scalar
+}
+
+/// Whether functions may use AVX-512.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn has_avx512() -> bool {
+    InstructionSet::best() == InstructionSet::Avx512
 }
 
 /// The taps of a map at one row, and its weights.
