@@ -38,7 +38,7 @@ struct Candidate {
 }
 
 /// Rounds latents, in up to `passes` passes over each level. In a pass, latents that are far from each other take their other integers,
-/// and those around which the costs rise take them back. A pass takes about half as long as an optimization step. The cost is not
+/// and those around which the costs rise take them back. A pass takes less time than an optimization step. The cost is not
 /// higher than that of the nearest integers.
 pub(super) fn decide(
     network: &Network,
@@ -66,7 +66,7 @@ pub(super) fn decide(
             }
             chosen.iter().for_each(|one| rounded[level][one.place] = one.other);
             tried.compute(network, target, &rounded, levels.clone(), scratch);
-            take_back(&mut rounded[level], &costs, &mut tried, level, &chosen, reach.area);
+            take_back(&mut rounded[level], &costs, &mut tried, &levels, &chosen, reach.area);
             costs.exchange(&mut tried, levels.clone());
             let before = std::mem::replace(&mut total, costs.total());
             if before - total < LEAST_SAVING * before {
@@ -79,20 +79,21 @@ pub(super) fn decide(
     if costs.total() < first { rounded } else { nearest(latents) }
 }
 
-/// Takes those of the chosen latents back around which the costs have risen, and gives `new` the old costs there.
+/// Takes those of the chosen latents back around which the costs have risen, and gives `new` the old costs there. `levels` are those whose
+/// bits change; the last one is that of the latents.
 fn take_back(
     rounded: &mut [f32],
     old: &Costs,
     new: &mut Costs,
-    level: usize,
+    levels: &Range<usize>,
     chosen: &[Candidate],
     reach: usize,
 ) {
-    let is_worse = |one: &&Candidate| change(old, new, level, one.place, reach) >= 0.0;
+    let is_worse = |one: &&Candidate| change(old, new, levels, one.place, reach) >= 0.0;
     let worse: Vec<&Candidate> = chosen.iter().filter(is_worse).collect();
     for one in worse {
         rounded[one.place] = one.nearest;
-        for (map, row) in areas(old, level, one.place, reach) {
+        for (map, row) in areas(old, levels, one.place, reach) {
             new.map_mut(map)[row.clone()].copy_from_slice(&old.map(map)[row]);
         }
     }
@@ -134,9 +135,9 @@ fn take_apart(
 }
 
 /// By how much the costs around a latent have changed.
-fn change(old: &Costs, new: &Costs, level: usize, place: usize, reach: usize) -> f64 {
+fn change(old: &Costs, new: &Costs, levels: &Range<usize>, place: usize, reach: usize) -> f64 {
     let sum = |part: &[f32]| f64::from(part.iter().sum::<f32>());
-    let changes = areas(old, level, place, reach)
+    let changes = areas(old, levels, place, reach)
         .map(|(map, row)| sum(&new.map(map)[row.clone()]) - sum(&old.map(map)[row]));
     changes.sum()
 }
@@ -144,10 +145,11 @@ fn change(old: &Costs, new: &Costs, level: usize, place: usize, reach: usize) ->
 /// The places around a latent, row by row, in each map of costs that it changes: see [`Costs::map`].
 fn areas(
     costs: &Costs,
-    level: usize,
+    levels: &Range<usize>,
     place: usize,
     reach: usize,
 ) -> impl Iterator<Item = (Option<usize>, Range<usize>)> {
+    let level = levels.end - 1;
     let (rows, columns) = costs.sizes[level];
     let position = place % (rows * columns);
     let (y, x) = (position / columns, position % columns);
@@ -160,7 +162,7 @@ fn areas(
         let Range { start, end } = range(x, columns);
         range(y, rows).map(move |row| (map, row * columns + start..row * columns + end))
     };
-    std::iter::once(None).chain((0..=level).map(Some)).flat_map(of_level)
+    std::iter::once(None).chain(levels.clone().map(Some)).flat_map(of_level)
 }
 
 #[cfg(test)]
