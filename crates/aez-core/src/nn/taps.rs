@@ -20,42 +20,29 @@ macro_rules! vectorized {
             #[inline(always)]
             fn body $(<$generic: $bound>)? ($($arg: $ty),*) $(-> $result)? $body
             #[cfg(target_arch = "x86_64")]
-            if $crate::nn::taps::has_avx512() {
-                #[target_feature(enable = "avx512f,avx2,fma")]
-                fn avx512 $(<$generic: $bound>)? ($($arg: $ty),*) $(-> $result)? {
-                    body $(::<$generic>)? ($($arg),*)
-                }
-                // SAFETY: the CPU supports these instructions.
-                #[allow(unsafe_code)]
-                return unsafe { avx512 $(::<$generic>)? ($($arg),*) };
-            }
-            #[cfg(target_arch = "x86_64")]
-            if $crate::nn::taps::has_avx2() {
+            {
+                use $crate::nn::InstructionSet;
                 #[target_feature(enable = "avx2,fma")]
                 fn avx2 $(<$generic: $bound>)? ($($arg: $ty),*) $(-> $result)? {
                     body $(::<$generic>)? ($($arg),*)
                 }
-                // SAFETY: the CPU supports these instructions.
+                #[target_feature(enable = "avx512f,avx2,fma")]
+                fn avx512 $(<$generic: $bound>)? ($($arg: $ty),*) $(-> $result)? {
+                    body $(::<$generic>)? ($($arg),*)
+                }
+                // SAFETY: the CPU supports the best instruction set.
                 #[allow(unsafe_code)]
-                return unsafe { avx2 $(::<$generic>)? ($($arg),*) };
+                match InstructionSet::best() {
+                    InstructionSet::Avx2 => return unsafe { avx2 $(::<$generic>)? ($($arg),*) },
+                    InstructionSet::Avx512 => return unsafe { avx512 $(::<$generic>)? ($($arg),*) },
+                    InstructionSet::Scalar => {}
+                }
             }
             body $(::<$generic>)? ($($arg),*)
         }
     )*};
 }
 pub(crate) use vectorized;
-
-/// Whether functions may use AVX2 and FMA.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn has_avx2() -> bool {
-    InstructionSet::best() != InstructionSet::Scalar
-}
-
-/// Whether functions may use AVX-512.
-#[cfg(target_arch = "x86_64")]
-pub(crate) fn has_avx512() -> bool {
-    InstructionSet::best() == InstructionSet::Avx512
-}
 
 /// The taps of a map at one row, and its weights.
 #[derive(Clone, Copy)]

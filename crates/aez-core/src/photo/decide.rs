@@ -3,7 +3,13 @@
 
 use std::ops::Range;
 
-use super::{fit::nearest, network::Network, objective::Costs, scratch::Scratch, target::Target};
+use super::{
+    fit::nearest,
+    network::Network,
+    objective::{CostMap, Costs},
+    scratch::Scratch,
+    target::Target,
+};
 
 /// Latents are in doubt where they are nearer than this to the middle between two integers.
 const DOUBT: f32 = 0.12;
@@ -55,10 +61,10 @@ pub(super) fn decide(
     let mut costs = Costs::new(network, target, &rounded, scratch);
     let mut tried = costs.clone();
     let first = costs.total();
+    let mut total = first;
     for level in (0..LEVELS.min(latents.len())).rev() {
         let mut candidates = in_doubt(&latents[level]);
         let levels = Costs::changed(network, level);
-        let mut total = costs.total();
         for _ in 0..passes {
             let chosen = take_apart(&mut candidates, costs.sizes[level], reach.spacing);
             if chosen.is_empty() {
@@ -142,19 +148,19 @@ fn change(old: &Costs, new: &Costs, levels: &Range<usize>, place: usize, reach: 
     changes.sum()
 }
 
-/// The places around a latent, row by row, in each map of costs that it changes: see [`Costs::map`].
+/// The places around a latent, row by row, in each map of costs that it changes.
 fn areas(
     costs: &Costs,
     levels: &Range<usize>,
     place: usize,
     reach: usize,
-) -> impl Iterator<Item = (Option<usize>, Range<usize>)> {
+) -> impl Iterator<Item = (CostMap, Range<usize>)> {
     let level = levels.end - 1;
     let (rows, columns) = costs.sizes[level];
     let position = place % (rows * columns);
     let (y, x) = (position / columns, position % columns);
-    let of_level = move |map: Option<usize>| {
-        let finer = map.unwrap_or(0);
+    let of_map = move |map: CostMap| {
+        let finer = map.level();
         let ((rows, columns), scale) = (costs.sizes[finer], 1 << (level - finer));
         let range = move |at: usize, size: usize| {
             (at.saturating_sub(reach) * scale).min(size)..((at + reach + 1) * scale).min(size)
@@ -162,7 +168,7 @@ fn areas(
         let Range { start, end } = range(x, columns);
         range(y, rows).map(move |row| (map, row * columns + start..row * columns + end))
     };
-    std::iter::once(None).chain(levels.clone().map(Some)).flat_map(of_level)
+    std::iter::once(CostMap::Errors).chain(levels.clone().map(CostMap::Bits)).flat_map(of_map)
 }
 
 #[cfg(test)]

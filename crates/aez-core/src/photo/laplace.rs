@@ -32,13 +32,8 @@ vectorized! {
         let mut total = [0.0; GROUP];
         for first in (0..count).step_by(GROUP) {
             let range = first..(first + GROUP).min(count);
-            // Copies let the compiler use vectors: they are known not to overlap.
-            let load = |values: &[f32]| {
-                let mut group = [0.0; GROUP];
-                group[..range.len()].copy_from_slice(&values[range.clone()]);
-                group
-            };
-            let (latents, locations, scales) = (load(row.latents), load(row.locations), load(row.scales));
+            let [latents, locations, scales] =
+                [row.latents, row.locations, row.scales].map(|values| group(&values[range.clone()]));
             let (mut bits, mut by_latent, mut by_scale) = ([0.0; GROUP], [0.0; GROUP], [0.0; GROUP]);
             for lane in 0..GROUP {
                 let one = bits_of(latents[lane], locations[lane], scales[lane]);
@@ -60,28 +55,33 @@ vectorized! {
 
 /// Adds the bits of each latent of a row to every second value of `bits`.
 pub(super) fn add_bits(latents: &[f32], locations: &[f32], scales: &[f32], bits: &mut [f32]) {
-    let mut group = [0.0; GROUP];
     let places = bits.chunks_mut(2 * GROUP).zip(latents.chunks(GROUP));
     for ((to, latents), (locations, scales)) in places.zip(locations.chunks(GROUP).zip(scales.chunks(GROUP)))
     {
-        group_bits(latents, locations, scales, &mut group);
-        to.iter_mut().step_by(2).zip(group).zip(latents).for_each(|((to, bits), _)| *to += bits);
+        let count = latents.len();
+        let bits = group_bits(latents, &locations[..count], &scales[..count]);
+        to.iter_mut().step_by(2).zip(&bits[..count]).for_each(|(to, bits)| *to += bits);
     }
 }
 
 vectorized! {
-    /// The bits of up to [`GROUP`] latents.
-    fn group_bits(latents: &[f32], locations: &[f32], scales: &[f32], bits: &mut [f32; GROUP]) {
-        let load = |values: &[f32]| {
-            let mut group = [0.0; GROUP];
-            group[..latents.len()].copy_from_slice(&values[..latents.len()]);
-            group
-        };
-        let (own, locations, scales) = (load(latents), load(locations), load(scales));
+    /// The bits of up to [`GROUP`] latents. What follows them is meaningless.
+    fn group_bits(latents: &[f32], locations: &[f32], scales: &[f32]) -> [f32; GROUP] {
+        let [latents, locations, scales] = [latents, locations, scales].map(group);
+        let mut bits = [0.0; GROUP];
         for lane in 0..GROUP {
-            bits[lane] = bits_of(own[lane], locations[lane], scales[lane]).bits;
+            bits[lane] = bits_of(latents[lane], locations[lane], scales[lane]).bits;
         }
+        bits
     }
+}
+
+/// A copy of up to [`GROUP`] values, then zeros. Copies let the compiler use vectors: they are known not to overlap.
+#[inline(always)]
+fn group(values: &[f32]) -> [f32; GROUP] {
+    let mut group = [0.0; GROUP];
+    group[..values.len()].copy_from_slice(values);
+    group
 }
 
 /// Bits of one latent and their derivatives with respect to the latent and to the logarithm of the scale.

@@ -139,15 +139,34 @@ fn zero_features<'s>(forward: &Forward<'_>, scratch: &'s Scratch) -> Vec<Lent<'s
     sizes.map(|rows| scratch.zeros(rows.planes, rows.rows, rows.columns)).collect()
 }
 
+/// One of the maps of [`Costs`].
+#[derive(Debug, Clone, Copy)]
+pub(super) enum CostMap {
+    /// The bits of a level.
+    Bits(usize),
+    /// The errors of the pixels.
+    Errors,
+}
+
+impl CostMap {
+    /// The level that has as many rows and columns.
+    pub fn level(self) -> usize {
+        match self {
+            Self::Bits(level) => level,
+            Self::Errors => 0,
+        }
+    }
+}
+
 /// Where the costs of rounded latents arise.
 #[derive(Clone)]
 pub(super) struct Costs {
     /// Rows and columns of each level.
     pub sizes: Vec<(usize, usize)>,
     /// For each level, the bits of all latents at a position.
-    pub bits: Vec<Vec<f32>>,
+    bits: Vec<Vec<f32>>,
     /// For each pixel, the weighted squared error, in bits.
-    pub errors: Vec<f32>,
+    errors: Vec<f32>,
 }
 
 impl Costs {
@@ -189,16 +208,17 @@ impl Costs {
         std::mem::swap(&mut self.errors, &mut other.errors);
     }
 
-    /// The map of the bits of a level, or that of the errors.
-    pub fn map(&self, level: Option<usize>) -> &[f32] {
-        level.map_or(&self.errors, |level| &self.bits[level])
+    pub fn map(&self, map: CostMap) -> &[f32] {
+        match map {
+            CostMap::Bits(level) => &self.bits[level],
+            CostMap::Errors => &self.errors,
+        }
     }
 
-    /// As [`Costs::map`].
-    pub fn map_mut(&mut self, level: Option<usize>) -> &mut [f32] {
-        match level {
-            Some(level) => &mut self.bits[level],
-            None => &mut self.errors,
+    pub fn map_mut(&mut self, map: CostMap) -> &mut [f32] {
+        match map {
+            CostMap::Bits(level) => &mut self.bits[level],
+            CostMap::Errors => &mut self.errors,
         }
     }
 

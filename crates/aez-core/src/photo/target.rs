@@ -169,8 +169,7 @@ vectorized! {
         let (first, second, third) = (&mut first[..columns], &mut second[..columns], &mut third[..columns]);
         let mut sums = [0.0; 8];
         for x in 0..columns {
-            let (luma, blue, red) = (a.0[x] - a.1[x], b.0[x] - b.1[x], c.0[x] - c.1[x]);
-            let [r, g, b] = TO_RGB.map(|row| row[0] * luma + row[1] * blue + row[2] * red);
+            let [r, g, b] = rgb([a.0[x] - a.1[x], b.0[x] - b.1[x], c.0[x] - c.1[x]]);
             sums[x % 8] += weights[x] * (r * r + g * g + b * b);
             let weight = weight * weights[x];
             let back =
@@ -188,26 +187,31 @@ vectorized! {
         let [a, b, c] = [0, 1, 2].map(|colour| (&planes[0][colour][..columns], &planes[1][colour][..columns]));
         let weights = &weights[..columns];
         for x in 0..columns {
-            let (luma, blue, red) = (a.0[x] - a.1[x], b.0[x] - b.1[x], c.0[x] - c.1[x]);
-            let [r, g, b] = TO_RGB.map(|row| row[0] * luma + row[1] * blue + row[2] * red);
+            let [r, g, b] = rgb([a.0[x] - a.1[x], b.0[x] - b.1[x], c.0[x] - c.1[x]]);
             errors[x] = weight * weights[x] * (r * r + g * g + b * b);
         }
     }
 }
 
+/// Red, green and blue of luma and chroma.
+#[inline(always)]
+fn rgb([luma, blue, red]: [f32; 3]) -> [f32; 3] {
+    TO_RGB.map(|row| row[0] * luma + row[1] * blue + row[2] * red)
+}
+
 /// The pixels of a picture in luma and chroma, red, green and blue of each.
 pub(super) fn to_rgb(picture: &Rows) -> Vec<u8> {
-    let mut rgb = Vec::with_capacity(3 * picture.rows * picture.columns);
+    let mut pixels = Vec::with_capacity(3 * picture.rows * picture.columns);
     for y in 0..picture.rows {
         let planes = [0, 1, 2].map(|colour| picture.row(colour, y));
         for x in 0..picture.columns {
-            for weights in TO_RGB {
-                let value: f32 = weights.iter().zip(planes).map(|(weight, plane)| weight * plane[x]).sum();
-                rgb.push((255.0 * (value + 0.5)).round().clamp(0.0, 255.0) as u8);
-            }
+            pixels.extend(
+                rgb(planes.map(|plane| plane[x]))
+                    .map(|value| (255.0 * (value + 0.5)).round().clamp(0.0, 255.0) as u8),
+            );
         }
     }
-    rgb
+    pixels
 }
 
 /// Averages of 2x2 pixels, where the last row and column are repeated if needed.
