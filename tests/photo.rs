@@ -198,6 +198,29 @@ fn more_effort_pays() {
 }
 
 #[test]
+fn bench_measures_both_families() {
+    let folder = TestFolder::with_built_in_models();
+    let positive = |speeds: &serde_json::Value, names: &[&str]| {
+        names.iter().for_each(|name| assert!(speeds[name].as_f64().unwrap() > 0.0, "{name}"));
+    };
+    let photo = folder.json(&["bench", "--model", "photo", "--effort", "0", "--json", "-j", "1"]);
+    positive(&photo, &["encode_s", "decode_s", "encode_megapixels_per_s", "decode_megapixels_per_s"]);
+    assert_eq!((&photo["effort"], &photo["threads"]), (&0.into(), &1.into()));
+    // As much as a photograph of this size has, which no flat picture does.
+    let bits = 8.0 * photo["bytes"].as_f64().unwrap() / (768.0 * 512.0);
+    assert!((0.2..1.0).contains(&bits), "{bits} bits for each pixel");
+    let tiles = folder.json(&["bench", "--batch", "1", "--json"]);
+    positive(&tiles, &["encode_tiles_per_s", "decode_tiles_per_s", "batch"]);
+    for (model, options) in
+        [("tile", &["--effort", "1"][..]), ("photo", &["--train"]), ("photo", &["--batch", "2"])]
+    {
+        let refused = folder.aez(&[&["bench", "--model", model], options].concat()).assert();
+        refused.code(2).stdout("").stderr(contains(options[0]));
+    }
+    folder.aez(&["bench", "--model", "preview"]).assert().code(1).stderr(contains("is for previews"));
+}
+
+#[test]
 fn auto_takes_the_better_file_of_both_models() {
     let folder = TestFolder::with_built_in_models();
     folder.draw("a.png", 96, 96);

@@ -1,11 +1,8 @@
-//! `aez bench`
-
-use std::time::Instant;
+//! The speed of the tiled family's network.
 
 use aez_core::{
-    Error,
     nn::InstructionSet,
-    tiled::{Config, init},
+    tiled::{Config, TiledModel, init},
 };
 use aez_train::{
     Result,
@@ -19,28 +16,12 @@ use rand::{RngExt, SeedableRng};
 use serde::Serialize;
 
 use super::{
-    common::Common,
-    failure::Failure,
-    output::{print_json, write_stdout},
+    super::{common::Common, failure::Failure},
+    Args, Speeds, median_seconds,
 };
 
-/// Measure the speed of the network on this machine
-///
-/// Runs the network without entropy coding on random tiles in memory. Each result is the median of several runs, after one that
-/// is not measured.
-#[derive(clap::Args)]
-pub struct Args {
-    /// Also measure a training step on 64 tiles: forward, backward and Adam
-    #[arg(long)]
-    train: bool,
-    /// Number of tiles per call of the network, 1 to 1024
-    #[arg(long, value_name = "N", default_value_t = 48, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    batch: u16,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
+/// Tiles per call without `--batch`.
+const BATCH: u16 = 48;
 /// Number of measured runs of the network.
 const RUNS: usize = 7;
 /// Number of measured training steps.
@@ -49,7 +30,7 @@ const TRAINING_RUNS: usize = 3;
 const TRAINING_BATCH: usize = 64;
 
 #[derive(Serialize)]
-struct Speeds {
+pub(super) struct TileSpeeds {
     encode_tiles_per_s: f64,
     decode_tiles_per_s: f64,
     encode_gflop_per_s: f64,
@@ -63,36 +44,29 @@ struct Speeds {
     device: String,
 }
 
-impl Args {
-    pub fn run(self, common: &Common) -> Result<(), Failure> {
-        let model = common.load_model()?;
-        let model = model.tiled().ok_or_else(|| {
-            Error::Misuse(format!("model {} is not of the tiled family, which this measures", model.id()))
-        })?;
-        let config = *model.config();
-        let batch = usize::from(self.batch);
-        let tiles = random(batch * config.tile_len());
-        let latents = model.analyse(&tiles)?;
-        let encode = speed(batch, RUNS, || Ok(model.analyse(&tiles).map(drop)?))?;
-        let decode = speed(batch, RUNS, || Ok(model.synthesize(&latents).map(drop)?))?;
-        let gflop = 2e-9 * config.multiplications() as f64;
-        let device = common.open_device()?;
-        let speeds = Speeds {
-            encode_tiles_per_s: encode,
-            decode_tiles_per_s: decode,
-            encode_gflop_per_s: encode * gflop,
-            decode_gflop_per_s: decode * gflop,
-            train_tiles_per_s: self.train.then(|| training(config, &device)).transpose()?,
-            threads: rayon::current_num_threads(),
-            batch,
-            simd: format!("{:?}", InstructionSet::best()).to_lowercase(),
-            device: common.device.to_string(),
-        };
-        if self.json { print_json(&speeds) } else { write_stdout(speeds.text().as_bytes()) }
-    }
+pub(super) fn measure(model: &TiledModel, args: &Args, common: &Common) -> Result<TileSpeeds, Failure> {
+    let config = *model.config();
+    let batch = usize::from(args.batch.unwrap_or(BATCH));
+    let tiles = random(batch * config.tile_len());
+    let latents = model.analyse(&tiles)?;
+    let encode = speed(batch, RUNS, || Ok(model.analyse(&tiles).map(drop)?))?;
+    let decode = speed(batch, RUNS, || Ok(model.synthesize(&latents).map(drop)?))?;
+    let gflop = 2e-9 * config.multiplications() as f64;
+    let device = common.open_device()?;
+    Ok(TileSpeeds {
+        encode_tiles_per_s: encode,
+        decode_tiles_per_s: decode,
+        encode_gflop_per_s: encode * gflop,
+        decode_gflop_per_s: decode * gflop,
+        train_tiles_per_s: args.train.then(|| training(config, &device)).transpose()?,
+        threads: rayon::current_num_threads(),
+        batch,
+        simd: format!("{:?}", InstructionSet::best()).to_lowercase(),
+        device: common.device.to_string(),
+    })
 }
 
-impl Speeds {
+impl Speeds for TileSpeeds {
     fn text(&self) -> String {
         let train = self.train_tiles_per_s.map(|train| format!("train  {train:8.1} tiles/s\n"));
         format!(
@@ -116,14 +90,7 @@ impl Speeds {
 /// Tiles per second: the median over `runs` runs, after one that is not measured.
 fn speed(tiles: usize, runs: usize, mut run: impl FnMut() -> Result<()>) -> Result<f64> {
     run()?;
-    let mut seconds = Vec::new();
-    for _ in 0..runs {
-        let start = Instant::now();
-        run()?;
-        seconds.push(start.elapsed().as_secs_f64());
-    }
-    seconds.sort_by(f64::total_cmp);
-    Ok(tiles as f64 / seconds[runs / 2])
+    Ok(tiles as f64 / median_seconds(runs, run)?)
 }
 
 /// Speed of a training step of the paper's recipe, in tiles per second: forward, backward and Adam.
