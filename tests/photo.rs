@@ -2,13 +2,15 @@
 
 mod common;
 
+use std::fs;
+
 use aez::{
     Decoder, Encoder, Picture, Quality, Tune, models,
     picture::{self, PictureFormat},
 };
 use aez_core::{photo::lambda, picture::psnr};
 use common::TestFolder;
-use predicates::str::contains;
+use predicates::{prelude::PredicateBooleanExt, str::contains};
 
 /// A small network and a few steps. The pictures are drawn; those of the built-in model are named in models/README.md.
 const TRAIN: [&str; 18] = [
@@ -195,6 +197,31 @@ fn more_effort_pays() {
     assert!(losses.into_iter().all(pays), "{losses:?}");
     let products = [0, 1, 2, 3].map(|effort| losses.iter().map(|losses| losses[effort]).product::<f64>());
     assert!(products.is_sorted_by(|little, much| little > much), "{losses:?}");
+}
+
+#[test]
+fn several_photographs_at_the_same_time_are_as_one_by_one() {
+    let folder = TestFolder::with_built_in_models();
+    for number in 0..8_u32 {
+        folder.draw(&format!("photos/{number}.png"), 8 + 9 * number, 40);
+    }
+    fs::write(folder.path("photos/5.png"), b"no picture").unwrap();
+    for (threads, out) in [("1", "one"), ("4", "four")] {
+        let options = ["--model", "photo", "--effort", "0", "-j", threads, "--quiet"];
+        let failed =
+            folder.aez(&[&["compress", "photos", "-o", out], &options[..]].concat()).assert().code(1);
+        failed.stderr(contains("5.png").and(contains("1 of 8 files")));
+        folder.aez(&["decompress", out, "-o", &format!("{out}.shown"), "-j", threads]).assert().success();
+    }
+    for number in (0..8).filter(|&number| number != 5) {
+        let [one, four] = ["one", "four"].map(|out| folder.read(&format!("{out}/{number}.aez")));
+        assert_eq!(one, four, "{number}");
+        let [one, four] = ["one", "four"].map(|out| folder.read(&format!("{out}.shown/{number}.png")));
+        assert_eq!(one, four, "{number}");
+    }
+    // Those that exist are skipped, whichever thread finds them.
+    let again = ["compress", "photos", "-o", "four", "--model", "photo", "--skip-existing", "-j", "4"];
+    folder.aez(&again).assert().code(1).stderr(contains("skipped 7 of 8 files"));
 }
 
 #[test]

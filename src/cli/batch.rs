@@ -1,6 +1,13 @@
-//! Running the jobs of a subcommand, one after the other.
+//! Running the jobs of a subcommand.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
 
 use aez_core::{Error, Result};
 use aez_image::Target;
@@ -9,35 +16,54 @@ use super::{
     common::Common,
     failure::{Failure, log},
     files::{check_output, write_output},
+    gate::Gate,
     jobs::{Job, Paths},
     progress,
     standard::is_standard_output,
 };
 
 /// Runs each job: writes the result of `work` to the job's output. An error in one job is printed, and the other jobs are still
-/// run.
+/// run. As many jobs as there are threads run at the same time; those that work on pictures enter by the gate.
 pub fn run_all(
     jobs: &[Job],
     paths: &Paths,
     common: &Common,
-    work: impl Fn(&Job) -> Result<Vec<u8>>,
+    work: impl Fn(&Job, &Gate) -> Result<Vec<u8>> + Sync,
 ) -> Result<(), Failure> {
     let bar = progress::files(jobs.len(), common.quiet);
-    let (mut failed, mut skipped) = (0, 0);
-    for job in jobs {
-        progress::set_file(&bar, &job.input);
-        if paths.skip_existing && exists(job) {
-            skipped += 1;
-        } else if let Err(failure) = run(job, paths, common, &work) {
-            if jobs.len() == 1 || matches!(failure, Failure::ClosedPipe) {
-                return Err(failure);
+    let threads = rayon::current_num_threads();
+    let gate = Gate::new(threads);
+    let [next, failed, skipped] = [(); 3].map(|()| AtomicUsize::new(0));
+    // An error after which the other jobs are not run.
+    let end = Mutex::new(None);
+    let run_next = || {
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            progress::set_file(&bar, &job.input);
+            if paths.skip_existing && exists(job) {
+                skipped.fetch_add(1, Ordering::Relaxed);
+            } else if let Err(failure) = run(job, paths, common, |job| work(job, &gate)) {
+                if jobs.len() == 1 || matches!(failure, Failure::ClosedPipe) {
+                    next.store(jobs.len(), Ordering::Relaxed);
+                    *end.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                    return;
+                }
+                failed.fetch_add(1, Ordering::Relaxed);
+                failure.print();
             }
-            failed += 1;
-            failure.print();
+            bar.inc(1);
         }
-        bar.inc(1);
-    }
+    };
+    thread::scope(|scope| {
+        for _ in 1..threads.min(jobs.len()) {
+            scope.spawn(run_next);
+        }
+        run_next();
+    });
     bar.finish_and_clear();
+    if let Some(failure) = end.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        return Err(failure);
+    }
+    let (failed, skipped) = (failed.into_inner(), skipped.into_inner());
     if skipped > 0 && !common.quiet {
         log(&format!("skipped {skipped} of {} files: their outputs exist", jobs.len()));
     }

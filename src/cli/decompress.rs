@@ -2,7 +2,11 @@
 
 use std::{fs::File, path::Path};
 
-use aez_core::{Decoder, Error, Model, Picture, container::Header, info::FileInfo};
+use aez_core::{
+    Decoder, Error, Model, Picture,
+    container::{Family, Header},
+    info::FileInfo,
+};
 use aez_image::{PictureFormat, read_bounded};
 
 use super::{
@@ -12,6 +16,9 @@ use super::{
     files::{encode_picture, format_of, read_input},
     jobs::{Job, Kind, Paths, is_aez},
 };
+
+/// What decoding a photograph and writing the picture holds for each pixel, about.
+const BYTES_PER_PIXEL: u64 = 32;
 
 /// Decode .aez files to pictures
 #[derive(clap::Args)]
@@ -46,8 +53,9 @@ impl Args {
         }
         let limits = self.limits.limits();
         let model = common.decoding_model()?;
-        run_all(&jobs, &self.paths, common, |job| {
-            let file = read_input(&job.input, limits.max_memory)?;
+        run_all(&jobs, &self.paths, common, |job, gate| {
+            let (file, _stay) =
+                gate.admit(|| read_input(&job.input, limits.max_memory), |file| memory(file))?;
             let model = model.for_file(&file)?;
             let decoder = Decoder::new(model).limits(limits);
             let picture = if self.partial {
@@ -61,6 +69,17 @@ impl Args {
 
     fn format_of(&self, job: &Job) -> aez_core::Result<PictureFormat> {
         self.format.as_ref().map_or_else(|| format_of(&job.output), |format| Ok(format.format))
+    }
+}
+
+/// Bytes that decoding a file holds, for the gate. No bound for other families than that for photographs: one file of them occupies
+/// all threads, so that there is nothing to gain from decoding several at a time.
+fn memory(file: &[u8]) -> u64 {
+    match Header::parse(file) {
+        Ok((header, _)) if header.family == Family::PHOTO => {
+            BYTES_PER_PIXEL * u64::from(header.width) * u64::from(header.height)
+        }
+        _ => u64::MAX,
     }
 }
 

@@ -19,6 +19,9 @@ pub enum Aim {
     Psnr(f64),
 }
 
+/// What the encoder of the photo family holds for each pixel, about.
+const PHOTO_BYTES_PER_PIXEL: u64 = 560;
+
 /// A file, and its PSNR where that was measured.
 pub struct Encoded {
     pub bytes: Vec<u8>,
@@ -49,6 +52,16 @@ impl Encoders {
     /// Whether a picture may be out of reach of these encoders, but not of the built-in model for photographs.
     pub fn lack_photo(&self) -> bool {
         self.encoders.iter().all(|(model, _)| model.family() != Family::PHOTO)
+    }
+
+    /// Bytes that encoding a picture holds, for the [gate](super::gate::Gate): no bound where there is nothing to gain from encoding
+    /// several pictures at a time, since one occupies all threads.
+    pub fn memory(&self, picture: &Picture) -> u64 {
+        let pixels = u64::from(picture.width) * u64::from(picture.height);
+        match self.encoders.as_slice() {
+            [(model, _)] if model.family() == Family::PHOTO => PHOTO_BYTES_PER_PIXEL * pixels,
+            _ => u64::MAX,
+        }
     }
 
     /// Encodes a picture.

@@ -15,6 +15,7 @@ mod eval;
 mod experiment;
 mod failure;
 mod files;
+mod gate;
 mod info;
 mod jobs;
 mod man;

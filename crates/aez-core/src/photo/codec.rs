@@ -20,6 +20,7 @@ use crate::{
     entropy::Coder,
     error::{Error, Result},
     limits::Limits,
+    parallel::on_pool,
     picture::Picture,
 };
 
@@ -164,10 +165,8 @@ impl AnalysedPhoto<'_> {
             scratch,
         )
     }
-}
 
-impl Analysis for AnalysedPhoto<'_> {
-    fn encode(&self, settings: &Settings) -> Result<Payload> {
+    fn encode_here(&self, settings: &Settings) -> Result<Payload> {
         let float = self.model.float_network(settings.quality, settings.rate_weight)?;
         let (network, multiplier) = self.model.network(settings.quality);
         let (height, width) = (self.target.rows() as u32, self.target.columns() as u32);
@@ -185,6 +184,12 @@ impl Analysis for AnalysedPhoto<'_> {
         let latents = decide(&moved, &self.target, &latents, self.work.passes, &scratch);
         let (bytes, _) = network.encode(height, width, multiplier, &rounded(&latents), &coefficients)?;
         Ok(Payload { coder: Coder::Range, bytes })
+    }
+}
+
+impl Analysis for AnalysedPhoto<'_> {
+    fn encode(&self, settings: &Settings) -> Result<Payload> {
+        on_pool(|| self.encode_here(settings))
     }
 
     fn refine(&self, _: &Settings, effort: u8) -> Result<Option<Box<dyn Analysis + '_>>> {
