@@ -192,9 +192,10 @@ fn more_effort_pays() {
         };
         [0, 1, 3, 5].map(loss)
     });
-    // Long searches end in places that differ by half a percent on one picture.
-    let pays = |[none, little, much, more]: [f64; 4]| none > little && little > much && 1.01 * much > more;
-    assert!(losses.into_iter().all(pays), "{losses:?}");
+    // Long searches of this picture at quality 41 end half a percent apart, by chance: either is lower, by the instruction set.
+    for (slack, [none, little, much, more]) in [1.01, 1.0, 1.0].into_iter().zip(losses) {
+        assert!(none > little && little > much && slack * much > more, "{losses:?}");
+    }
     let products = [0, 1, 2, 3].map(|effort| losses.iter().map(|losses| losses[effort]).product::<f64>());
     assert!(products.is_sorted_by(|little, much| little > much), "{losses:?}");
 }

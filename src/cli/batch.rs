@@ -3,7 +3,7 @@
 use std::{
     fs,
     sync::{
-        Mutex, PoisonError,
+        OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -35,7 +35,7 @@ pub fn run_all(
     let gate = Gate::new(threads);
     let [next, failed, skipped] = [(); 3].map(|()| AtomicUsize::new(0));
     // An error after which the other jobs are not run.
-    let end = Mutex::new(None);
+    let end = OnceLock::new();
     let run_next = || {
         while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
             progress::set_file(&bar, &job.input);
@@ -44,7 +44,8 @@ pub fn run_all(
             } else if let Err(failure) = run(job, paths, common, |job| work(job, &gate)) {
                 if jobs.len() == 1 || matches!(failure, Failure::ClosedPipe) {
                     next.store(jobs.len(), Ordering::Relaxed);
-                    *end.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+                    // Of several such errors, the first counts.
+                    let _ = end.set(failure);
                     return;
                 }
                 failed.fetch_add(1, Ordering::Relaxed);
@@ -60,7 +61,7 @@ pub fn run_all(
         run_next();
     });
     bar.finish_and_clear();
-    if let Some(failure) = end.into_inner().unwrap_or_else(PoisonError::into_inner) {
+    if let Some(failure) = end.into_inner() {
         return Err(failure);
     }
     let (failed, skipped) = (failed.into_inner(), skipped.into_inner());

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use aez_core::{Picture, Quality, info::FileInfo};
+use aez_core::{Quality, info::FileInfo};
 use aez_image::{PictureFormat, has_picture_name, looks_like_picture};
 
 use super::{
@@ -62,8 +62,8 @@ impl Args {
         offer_photo(encoders.lack_photo());
         let limits = self.limits.limits();
         run_all(&jobs, &self.paths, common, |Job { input, .. }, gate| {
-            let bytes = |picture: &Picture| encoders.memory(picture);
-            let (mut picture, _stay) = gate.admit(|| read_picture(input, &limits), bytes)?;
+            let (mut picture, _stay) =
+                gate.admit(|| read_picture(input, &limits), |picture| encoders.memory(picture))?;
             if self.strip {
                 picture = in_srgb(input, picture);
             }

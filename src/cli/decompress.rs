@@ -17,9 +17,6 @@ use super::{
     jobs::{Job, Kind, Paths, is_aez},
 };
 
-/// What decoding a photograph and writing the picture holds for each pixel, about.
-const BYTES_PER_PIXEL: u64 = 32;
-
 /// Decode .aez files to pictures
 #[derive(clap::Args)]
 #[command(override_usage = "aez decompress [OPTIONS] IN... [OUT | -o OUT | -o DIR]")]
@@ -54,9 +51,11 @@ impl Args {
         let limits = self.limits.limits();
         let model = common.decoding_model()?;
         run_all(&jobs, &self.paths, common, |job, gate| {
-            let (file, _stay) =
-                gate.admit(|| read_input(&job.input, limits.max_memory), |file| memory(file))?;
-            let model = model.for_file(&file)?;
+            let read = || -> aez_core::Result<_> {
+                let file = read_input(&job.input, limits.max_memory)?;
+                Ok((model.for_file(&file)?, file))
+            };
+            let ((model, file), _stay) = gate.admit(read, |(model, file)| memory(model, file))?;
             let decoder = Decoder::new(model).limits(limits);
             let picture = if self.partial {
                 decode_partial(&decoder, &file, &job.input)?
@@ -74,11 +73,9 @@ impl Args {
 
 /// Bytes that decoding a file holds, for the gate. No bound for other families than that for photographs: one file of them occupies
 /// all threads, so that there is nothing to gain from decoding several at a time.
-fn memory(file: &[u8]) -> u64 {
+fn memory(model: &Model, file: &[u8]) -> u64 {
     match Header::parse(file) {
-        Ok((header, _)) if header.family == Family::PHOTO => {
-            BYTES_PER_PIXEL * u64::from(header.width) * u64::from(header.height)
-        }
+        Ok((header, _)) if model.family() == Family::PHOTO => model.codec().memory(&header),
         _ => u64::MAX,
     }
 }

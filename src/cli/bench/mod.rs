@@ -5,6 +5,7 @@ mod tiles;
 
 use std::time::Instant;
 
+use aez_core::nn::InstructionSet;
 use aez_train::Result;
 use serde::Serialize;
 
@@ -63,6 +64,11 @@ impl Args {
     fn print(&self, speeds: &impl Speeds) -> Result<(), Failure> {
         if self.json { print_json(speeds) } else { write_stdout(speeds.text().as_bytes()) }
     }
+}
+
+/// The instruction set that networks run with.
+fn simd() -> String {
+    format!("{:?}", InstructionSet::best()).to_lowercase()
 }
 
 /// What was measured.

@@ -1,11 +1,11 @@
 //! The speed of the photo family, with entropy coding.
 
-use aez_core::{Decoder, Encoder, Model, Picture, Quality, nn::InstructionSet};
+use aez_core::{Decoder, Encoder, Model, Picture, Quality};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::{super::failure::Failure, Speeds, median_seconds};
+use super::{super::failure::Failure, Speeds, median_seconds, simd};
 
 /// Columns and rows of the picture: those of the photographs of Kodak.
 const SIZE: (usize, usize) = (768, 512);
@@ -51,7 +51,7 @@ pub(super) fn measure(model: &Model, effort: Option<u8>) -> Result<PhotoSpeeds, 
         quality: QUALITY,
         effort,
         threads: rayon::current_num_threads(),
-        simd: format!("{:?}", InstructionSet::best()).to_lowercase(),
+        simd: simd(),
     })
 }
 

@@ -1,9 +1,6 @@
 //! The speed of the tiled family's network.
 
-use aez_core::{
-    nn::InstructionSet,
-    tiled::{Config, TiledModel, init},
-};
+use aez_core::tiled::{Config, TiledModel, init};
 use aez_train::{
     Result,
     learner::Learner,
@@ -17,7 +14,7 @@ use serde::Serialize;
 
 use super::{
     super::{common::Common, failure::Failure},
-    Args, Speeds, median_seconds,
+    Args, Speeds, median_seconds, simd,
 };
 
 /// Tiles per call without `--batch`.
@@ -61,7 +58,7 @@ pub(super) fn measure(model: &TiledModel, args: &Args, common: &Common) -> Resul
         train_tiles_per_s: args.train.then(|| training(config, &device)).transpose()?,
         threads: rayon::current_num_threads(),
         batch,
-        simd: format!("{:?}", InstructionSet::best()).to_lowercase(),
+        simd: simd(),
         device: common.device.to_string(),
     })
 }

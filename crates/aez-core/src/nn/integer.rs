@@ -40,7 +40,7 @@ pub(crate) fn run(map: &IntegerMap<'_>, output: &mut [i16], step: usize) {
     assert!(map.plus.is_empty() || map.plus.len() >= count * columns, "too few values to add");
     assert!((count - 1) * step + columns <= output.len(), "an output lies outside");
     #[cfg(target_arch = "x86_64")]
-    if super::simd::InstructionSet::best() != super::simd::InstructionSet::Scalar {
+    if super::InstructionSet::best() != super::InstructionSet::Scalar {
         // SAFETY: all rows and weights lie in their arrays, as checked above, and the CPU supports AVX2.
         unsafe { avx2::run(map, columns, output.as_mut_ptr(), step) };
         return;

@@ -166,6 +166,7 @@ impl AnalysedPhoto<'_> {
         )
     }
 
+    /// Encodes on the current thread, which hands parts to the others.
     fn encode_here(&self, settings: &Settings) -> Result<Payload> {
         let float = self.model.float_network(settings.quality, settings.rate_weight)?;
         let (network, multiplier) = self.model.network(settings.quality);
